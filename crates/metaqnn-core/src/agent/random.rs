@@ -1,0 +1,30 @@
+//! The yardstick: every action uniform, nothing learned.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::decision_process::{Agent, DecisionProcess, Novelty, sample_trajectory};
+use super::q_table::QTable;
+
+/// Takes every legal action with the same probability, whatever the rewards.
+pub struct RandomAgent<P: DecisionProcess> {
+    table: QTable<P::Observation, P::Action>,
+}
+
+impl<P: DecisionProcess> Default for RandomAgent<P> {
+    fn default() -> Self {
+        RandomAgent { table: QTable::new(0.0) }
+    }
+}
+
+impl<P: DecisionProcess> Agent<P> for RandomAgent<P> {
+    fn propose(&self, process: &P, _epsilon: f64, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
+        sample_trajectory(process, |_, legal| generator.random_range(0..legal.len()))
+    }
+
+    fn learn(&mut self, _: &P, _: &[P::Action], _: f64, _: Novelty, _: &mut ChaCha8Rng) {}
+
+    fn q_table(&self) -> &QTable<P::Observation, P::Action> {
+        &self.table
+    }
+}

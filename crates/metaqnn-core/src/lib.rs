@@ -1,0 +1,22 @@
+//! The pure logic of metaqnn: no files, clocks, threads or tensors.
+//!
+//! metaqnn designs convolutional networks by Q-learning (Baker et al., "Designing Neural Network Architectures using
+//! Reinforcement Learning", ICLR 2017). The rooms, in reading order:
+//!
+//! - [`space`]: which layers there are, which may follow which, and the notation of architectures.
+//! - [`graph`]: an architecture as shape-checked operations with parameters, FLOPs and memory; the one home of shape rules.
+//! - [`agent`]: Q-table, ε schedule, replay memory and updates, as short pure functions over any
+//!   [`DecisionProcess`](agent::DecisionProcess).
+//! - [`settings`]: the configuration of a study, its presets, and the check that names every violation.
+//! - [`study`]: trials, ask and tell, and the replay that rebuilds the agent from the stored log.
+//! - [`ports`]: the traits through which the outer crates train, store and execute trials.
+//!
+//! The way of a trial: `Study::ask` → architecture → `graph` (how big?) → `Executor` → `Evaluator` → `Evaluation` →
+//! `Storage` (one transaction) → `Study::tell` → the agent learns.
+
+pub mod agent;
+pub mod graph;
+pub mod ports;
+pub mod settings;
+pub mod space;
+pub mod study;

@@ -1,0 +1,163 @@
+//! The traits through which the outer crates train, store and execute trials.
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::Architecture;
+use crate::study::{CurvePoint, EventRecord, Evaluation, FinalRecord, StudyHeader, TrialNumber};
+
+/// A network to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialJob {
+    /// The trial that it belongs to.
+    pub trial: TrialNumber,
+    /// What to train.
+    pub architecture: Architecture,
+    /// Seed of initial weights, order of images, dropout and augmentation.
+    pub seed: u64,
+    /// When to stop a training that falls behind.
+    pub prune: Option<PruneRule>,
+}
+
+/// Stops a trial whose validation accuracy after `epoch` is below `valid_accuracy`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PruneRule {
+    /// Epochs done when it is looked at, from 1.
+    pub epoch: u32,
+    /// The least accuracy to go on with.
+    pub valid_accuracy: f64,
+}
+
+/// The final training of a network on training and validation data, measured once on the test data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinalJob {
+    /// The trial whose architecture it is.
+    pub trial: TrialNumber,
+    /// What to train.
+    pub architecture: Architecture,
+    /// Seed, as in [`TrialJob`].
+    pub seed: u64,
+    /// Seconds to train for; the learning rate schedule is stretched over them. `None`: the epochs of the settings.
+    pub time_limit_seconds: Option<f64>,
+}
+
+/// What is known of a training while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum TrainingProgress {
+    /// Some steps were done; sent a few times a second at most.
+    Step {
+        /// Share of the training that is over, in [0, 1].
+        progress: f64,
+        /// Running mean of the training loss.
+        train_loss: f64,
+    },
+    /// An epoch ended.
+    Epoch {
+        /// The new point of the curve; in the final training the validation accuracy is not measured and is NaN-free 0.
+        point: CurvePoint,
+    },
+    /// No better than chance: begun again with a smaller learning rate.
+    Restart {
+        /// Number of the new try, from 2.
+        attempt: u32,
+        /// Its learning rate.
+        learning_rate: f64,
+    },
+}
+
+/// What a final training gives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinalEvaluation {
+    /// Share of the test images classified right.
+    pub test_accuracy: f64,
+    /// Number of test images.
+    pub test_images: u64,
+    /// Training loss of each epoch, from the first.
+    pub train_losses: Vec<f64>,
+    /// Epochs, whole and begun, that were trained.
+    pub epochs: u32,
+    /// Wall time of the training in seconds.
+    pub train_seconds: f64,
+    /// The weights in safetensors format, named as [`Graph`](crate::graph::Graph) names its nodes.
+    #[serde(skip)]
+    pub weights: Vec<u8>,
+}
+
+/// Trains networks, in the process and on the device that it was made for.
+///
+/// Contract: the same job gives the same evaluation (times aside) from the same evaluator on one thread of the same CPU.
+/// A network that does not learn is an [`Evaluation`] with a failure, not an error.
+pub trait Evaluator {
+    /// Trains and validates; `report` is called as the training goes on.
+    fn evaluate(&mut self, job: &TrialJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation;
+
+    /// Trains on training and validation data and measures once on the test data.
+    ///
+    /// # Errors
+    ///
+    /// Says in words why there is no trained network, for example that the loss was not finite.
+    fn evaluate_final(
+        &mut self,
+        job: &FinalJob,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<FinalEvaluation, String>;
+}
+
+/// Keeps a study.
+///
+/// Contract: what a method has stored when it returns survives the death of the process and of the machine; a method
+/// that fails has stored nothing. Events are numbered from 0 without gaps, and [`append`](Storage::append) refuses any other
+/// number, a trial number that is there, and an architecture that is there.
+pub trait Storage {
+    /// What can go wrong.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The study's header.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn header(&self) -> Result<StudyHeader, Self::Error>;
+
+    /// Stores an event, and with it the trial where it is one, in one durable transaction.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored; nothing of it is then there.
+    fn append(&mut self, event: &EventRecord) -> Result<(), Self::Error>;
+
+    /// Calls `visit` with every event in order, until it returns false.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn visit_events(&self, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), Self::Error>;
+
+    /// Stores the result and weights of a final training in one durable transaction; replaces an earlier one of the same trial.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored, or the trial is not there.
+    fn store_final(&mut self, record: &FinalRecord) -> Result<(), Self::Error>;
+
+    /// The final trainings, best test accuracy first, without their weights.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn finals(&self) -> Result<Vec<FinalRecord>, Self::Error>;
+
+    /// Notes how long the study has run, over all its runs; less than what is noted changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored.
+    fn note_run_seconds(&mut self, seconds: f64) -> Result<(), Self::Error>;
+
+    /// Seconds that the study has run, over all its runs.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn run_seconds(&self) -> Result<f64, Self::Error>;
+}

@@ -1,0 +1,204 @@
+//! How a network is trained: optimizer, schedule, restarts, regularization.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::NetworkOptions;
+
+/// How a network is trained. `[training]` holds it for the trials of the search, `[final.training]` for the final training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSettings {
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// Images a step.
+    pub batch_size: u32,
+    /// Training images used, a stratified and seeded part that is the same for every trial; 0 for all.
+    pub train_images: u32,
+    /// Validation images used, likewise; 0 for all.
+    pub valid_images: u32,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// Learning rate at the start (`step`, `constant`) or at its peak (`one-cycle`).
+    pub learning_rate: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Decay of the weights a step, as a multiple of the learning rate (decoupled for Adam, as AdamW has it).
+    pub weight_decay: f64,
+    /// Batch normalization between each convolution or FC layer and its ReLU.
+    pub batch_norm: bool,
+    /// Probability of the last dropout layer; the i-th of n has i/n of it.
+    pub max_dropout: f64,
+    /// What is done to pixels before they reach the network.
+    pub preprocessing: PreprocessingChoice,
+    /// Random changes to training images.
+    pub augmentation: AugmentationChoice,
+    /// Share of each target spread evenly over all classes.
+    pub label_smoothing: f64,
+    /// When a training that does not start is begun again.
+    pub restart: RestartSettings,
+}
+
+/// The optimizers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Optimizer {
+    /// Adam (Kingma and Ba, 2015).
+    Adam {
+        /// Decay of the first moment.
+        beta_1: f64,
+        /// Decay of the second moment.
+        beta_2: f64,
+        /// Added to the root of the second moment.
+        epsilon: f64,
+    },
+    /// Stochastic gradient descent with Nesterov's or plain momentum.
+    Sgd {
+        /// Momentum, 0 for none.
+        momentum: f64,
+        /// Whether momentum is Nesterov's.
+        nesterov: bool,
+    },
+}
+
+/// How the learning rate changes over a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Multiplied by `factor` every `every_epochs` epochs.
+    Step {
+        /// Epochs between two steps.
+        every_epochs: u32,
+        /// Factor of each step.
+        factor: f64,
+    },
+    /// Rises linearly from a twenty-fifth to the peak over the first `warmup` of the steps, then falls to zero along a
+    /// cosine (Smith and Topin, 2018).
+    OneCycle {
+        /// Share of all steps in which the rate rises.
+        warmup: f64,
+    },
+    /// The learning rates of stretches of epochs, given as `[[rate, epochs], …]`; `learning_rate` is not used.
+    Piecewise {
+        /// Rate and number of epochs of each stretch.
+        stretches: Vec<(f64, u32)>,
+    },
+}
+
+/// What is done to pixels, scaled to [0, 1], before they reach the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreprocessingChoice {
+    /// As the paper has it for the data set: mean image (MNIST), global contrast (CIFAR-10), local contrast (SVHN),
+    /// `standardize` for all others.
+    Paper,
+    /// Each channel minus its mean, over its standard deviation in the training set.
+    Standardize,
+}
+
+/// Random changes to training images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AugmentationChoice {
+    /// None.
+    None,
+    /// Mirrored left to right with probability ½ where the data set allows it.
+    Mirror,
+    /// Mirrored where the data set allows it, and shifted by up to an eighth of the side.
+    MirrorAndShift,
+}
+
+/// When a training that does not start is begun again, with a smaller learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartSettings {
+    /// Tries in all, the first included; 1 for no restart.
+    pub tries: u32,
+    /// Factor of the learning rate from one try to the next.
+    pub factor: f64,
+    /// How far above chance the validation accuracy must be, see [`RestartSettings::threshold`].
+    pub margin: f64,
+    /// Whether the margin is scaled to the classes and the most frequent one.
+    pub scale_margin: bool,
+    /// The accuracy is looked at after one epoch or this many steps, whichever is more.
+    pub min_steps: u32,
+}
+
+impl TrainingSettings {
+    /// What the graph needs to know of these settings.
+    pub fn network_options(&self) -> NetworkOptions {
+        NetworkOptions { batch_norm: self.batch_norm, max_dropout: self.max_dropout }
+    }
+}
+
+impl RestartSettings {
+    /// The validation accuracy at or below which a network counts as no better than chance: the `share` of the most
+    /// frequent class plus the margin, where scaled times (1 − share) / (1 − 1/classes) (spec 3, restart rule).
+    pub fn threshold(&self, share: f64, classes: u32) -> f64 {
+        if self.scale_margin {
+            share + self.margin * (1.0 - share) / (1.0 - 1.0 / f64::from(classes))
+        } else {
+            share + self.margin
+        }
+    }
+}
+
+impl Schedule {
+    /// The learning rate at a point of the training.
+    ///
+    /// `epoch` counts from 0; `progress` in [0, 1) is the share of the whole training that is over, in steps or, under
+    /// a time limit, in time.
+    pub fn learning_rate(&self, base: f64, epoch: u32, progress: f64) -> f64 {
+        match self {
+            Schedule::Step { every_epochs, factor } => base * factor.powi((epoch / every_epochs) as i32),
+            Schedule::OneCycle { warmup } => {
+                let start = base / 25.0;
+                if progress < *warmup {
+                    start + (base - start) * progress / warmup
+                } else {
+                    let fall = ((progress - warmup) / (1.0 - warmup)).min(1.0);
+                    base * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos())
+                }
+            }
+            Schedule::Piecewise { stretches } => {
+                let mut left = epoch;
+                for (rate, epochs) in stretches {
+                    if left < *epochs {
+                        return *rate;
+                    }
+                    left -= epochs;
+                }
+                stretches.last().map_or(base, |(rate, _)| *rate)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_follow_their_formulas() {
+        let step = Schedule::Step { every_epochs: 5, factor: 0.2 };
+        assert_eq!(step.learning_rate(0.001, 4, 0.0), 0.001);
+        assert!((step.learning_rate(0.001, 10, 0.0) - 0.00004).abs() < 1e-15);
+        let cycle = Schedule::OneCycle { warmup: 0.25 };
+        assert!((cycle.learning_rate(1.0, 0, 0.0) - 0.04).abs() < 1e-12);
+        assert!((cycle.learning_rate(1.0, 0, 0.25) - 1.0).abs() < 1e-12);
+        assert!((cycle.learning_rate(1.0, 0, 0.625) - 0.5).abs() < 1e-12);
+        assert!(cycle.learning_rate(1.0, 0, 1.0).abs() < 1e-12);
+        let pieces = Schedule::Piecewise { stretches: vec![(0.025, 40), (0.0125, 40)] };
+        assert_eq!(pieces.learning_rate(9.0, 39, 0.0), 0.025);
+        assert_eq!(pieces.learning_rate(9.0, 40, 0.0), 0.0125);
+        assert_eq!(pieces.learning_rate(9.0, 99, 0.0), 0.0125);
+    }
+
+    #[test]
+    fn no_better_than_chance_is_scaled_to_the_task() {
+        let paper = RestartSettings { tries: 5, factor: 0.4, margin: 0.05, scale_margin: false, min_steps: 0 };
+        assert!((paper.threshold(0.2, 10) - 0.25).abs() < 1e-12);
+        let scaled = RestartSettings { scale_margin: true, ..paper };
+        assert!((scaled.threshold(0.1, 10) - 0.15).abs() < 1e-12);
+        assert!((scaled.threshold(0.9, 2) - 0.91).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,108 @@
+//! What is stored of a study: who wrote it, and every event in order.
+
+use serde::{Deserialize, Serialize};
+
+use super::trial::{Evaluation, TrialNumber};
+use crate::graph::MapShape;
+use crate::space::Architecture;
+
+/// What a study says of itself; written once, when it begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudyHeader {
+    /// Version of the program that began it.
+    pub version: String,
+    /// Seconds since 1970-01-01 UTC at its beginning.
+    pub created_at: u64,
+    /// Every setting, as TOML.
+    pub settings: String,
+    /// Seed from which every generator is derived.
+    pub seed: u64,
+    /// The DATA argument.
+    pub data: String,
+    /// Fingerprint of shape, labels and pixels of the data's splits.
+    pub data_fingerprint: String,
+    /// Shape of the images, CHW.
+    pub input: MapShape,
+    /// Names of the classes, in label order.
+    pub class_names: Vec<String>,
+}
+
+/// One step of a trajectory as stored: state, action, reward, next state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Text of the agent's state.
+    pub state: String,
+    /// Text of the action.
+    pub action: String,
+    /// Reward of this step: 0 until the last.
+    pub reward: f64,
+    /// Text of the state it leads to; empty at the end.
+    pub next_state: String,
+}
+
+/// A finished trial. It never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Its number, unique in the study.
+    pub trial: TrialNumber,
+    /// Its architecture, unique in the study.
+    pub architecture: Architecture,
+    /// Seed of its training.
+    pub seed: u64,
+    /// Trainable values, biases included.
+    pub params: u64,
+    /// 2 × multiply-adds, forward, for one image.
+    pub flops: u64,
+    /// What came of it.
+    pub evaluation: Evaluation,
+    /// The trajectory that spells it.
+    pub transitions: Vec<Transition>,
+}
+
+/// What the agent learned of in an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// A trial ended.
+    Trial(Box<TrialRecord>),
+    /// An architecture was sampled that had been trained before.
+    Repeat {
+        /// The trial that trained it.
+        trial: TrialNumber,
+    },
+}
+
+/// An event of the log. The log holds them in the order in which the agent learned of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Its number, from 0 without gaps.
+    pub number: u64,
+    /// ε at which the architecture was sampled.
+    pub epsilon: f64,
+    /// What happened.
+    pub kind: EventKind,
+    /// Hash of the Q-table after the event, 16 hexadecimal digits.
+    pub q_table_hash: String,
+    /// Seconds that the study had run, over all its runs, when the event was stored.
+    pub run_seconds: f64,
+}
+
+/// The final training of a trial's architecture, measured on test data, with the weights that were measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinalRecord {
+    /// The trial.
+    pub trial: TrialNumber,
+    /// Share of the test images classified right.
+    pub test_accuracy: f64,
+    /// Number of test images.
+    pub test_images: u64,
+    /// Epochs trained, the last one possibly in part.
+    pub epochs: u32,
+    /// Seconds trained.
+    pub train_seconds: f64,
+    /// Training loss of each epoch.
+    pub train_losses: Vec<f64>,
+    /// The weights in safetensors format.
+    #[serde(skip)]
+    pub weights: Vec<u8>,
+}

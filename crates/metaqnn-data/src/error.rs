@@ -1,0 +1,135 @@
+//! What can go wrong with data, as values.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::source::DataSource;
+
+/// Why a data set could not be found, read, split or fetched.
+///
+/// Every message names the file or folder concerned, what was expected and what was found there, and where
+/// something can be done about it, what.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The DATA argument is not the name of a known data set.
+    #[error(
+        "unknown data set {given:?}{hint}. Own images are not supported yet; known data sets: {known}",
+        hint = suggestion.map(|name| format!(" (did you mean {:?}?)", name.name())).unwrap_or_default(),
+        known = DataSource::names()
+    )]
+    UnknownDataSet {
+        /// What was asked for.
+        given: String,
+        /// The known data set whose name is nearest, if one is near.
+        suggestion: Option<DataSource>,
+    },
+
+    /// This platform has no folder for the data of programs and none was named.
+    #[error("no data folder: the home folder is unknown; name one with --data-dir or in $METAQNN_DATA")]
+    NoDataFolder,
+
+    /// Files of a data set are not where they should be.
+    #[error(
+        "{name}: not found in {folder}: {missing}. Get the data set with `metaqnn data fetch {name}`, \
+         or name the folder that holds its folder `{name}` with --data-dir",
+        name = data.name(), folder = folder.display(), missing = missing.join(", ")
+    )]
+    MissingFiles {
+        /// The data set.
+        data: DataSource,
+        /// The folder looked in.
+        folder: PathBuf,
+        /// The names of the files that are missing.
+        missing: Vec<String>,
+    },
+
+    /// The operating system refused to read or write a file.
+    #[error("cannot {action} {}: {error}{}", path.display(), io_hint(error))]
+    Io {
+        /// What was tried, as a verb: read, write, …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        error: io::Error,
+    },
+
+    /// A file's contents are not what its format demands.
+    #[error("{}: at byte {offset}{}: expected {expected}, found {found}", path.display(),
+            if *uncompressed { " of the uncompressed contents" } else { "" })]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, in bytes from its start.
+        offset: u64,
+        /// Whether `offset` counts uncompressed bytes of a compressed file.
+        uncompressed: bool,
+        /// What the format demands there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// Two files that belong together do not fit each other.
+    #[error("{} holds {images} images but {} holds {labels} labels", images_path.display(), labels_path.display())]
+    CountMismatch {
+        /// The file of images.
+        images_path: PathBuf,
+        /// How many it holds.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// How many it holds.
+        labels: usize,
+    },
+
+    /// The training part is too small for the validation images asked for.
+    #[error("{wanted} validation images asked for, but the training part has {available} images: take fewer")]
+    Split {
+        /// Validation images asked for.
+        wanted: usize,
+        /// Images there are to take them from; one at least must stay for training.
+        available: usize,
+    },
+
+    /// A download failed for good.
+    #[error("cannot download {url}: {reason}{}", if *resumable { "; what has arrived is kept, run the command again to go on" } else { "" })]
+    Download {
+        /// The address.
+        url: String,
+        /// Why.
+        reason: String,
+        /// Whether a partial file was kept from which the next attempt goes on.
+        resumable: bool,
+    },
+
+    /// A downloaded file is not the one that was published.
+    #[error(
+        "{url}: expected md5 {expected}, found {found}; the file was removed (changed at its home, or damaged on the way)"
+    )]
+    Checksum {
+        /// The address.
+        url: String,
+        /// The published md5.
+        expected: String,
+        /// The md5 of what arrived.
+        found: String,
+    },
+}
+
+impl DataError {
+    /// For `map_err` on input and output: what was tried, on which path.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |error| Self::Io { action, path, error }
+    }
+}
+
+fn io_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => " (the disk is full: make room and run it again)",
+        io::ErrorKind::PermissionDenied => " (check the permissions, or take another folder with --data-dir)",
+        _ => "",
+    }
+}

@@ -1,0 +1,72 @@
+//! The study as one SQLite file: its schema, its lock, how it is written and what can be asked of it.
+//!
+//! A study is written by one coordinator, [`StudyFile`], and read by any number of [`StudyReader`]s, also while it runs.
+//! In reading order:
+//!
+//! - `schema.sql`: every table, and the triggers by which the file itself refuses that what is stored changes.
+//! - `schema`: which file is a study, and how one of an older schema is brought to the current one.
+//! - `lock`: how a second coordinator is refused.
+//! - `study_file`: creating, opening and closing, [`StudyFile`].
+//! - `storage`: what is written, and when it is refused: [`Storage`](metaqnn_core::ports::Storage) for [`StudyFile`].
+//! - `study_reader`: what can be asked of a study, [`StudyReader`].
+//! - `rows`: how values are laid down in columns and read back.
+//! - `error`: [`StoreError`], each naming the file and what to do.
+//!
+//! # What holds
+//!
+//! - **Durable.** While a coordinator runs, the file is in SQLite's write-ahead-log mode with `synchronous = FULL`: the log is
+//!   synced at each commit, so what [`append`](metaqnn_core::ports::Storage::append) has stored survives the loss of
+//!   power. With `NORMAL` the last commits could be lost, though the file would stay whole.
+//! - **One file.** A clean close moves the log into the file and leaves nothing beside it. Only if a reader is connected at
+//!   that moment does an empty `-wal` and a `-shm` file stay, until the next coordinator closes the study. After a kill
+//!   the two hold what is not yet in the file: copy them with it.
+//! - **Bit for bit.** Numbers come back as they were given, −0.0, infinities and 64-bit seeds included. A NaN comes back as a NaN,
+//!   its payload lost; where no NaN makes sense (ε, seconds, accuracy) it is refused.
+//! - **One machine.** Readers share memory with the coordinator: on a network file system they must run on its host.
+//!
+//! ```
+//! use metaqnn_core::graph::MapShape;
+//! use metaqnn_core::ports::Storage;
+//! use metaqnn_core::study::StudyHeader;
+//! use metaqnn_store::{StudyFile, StudyReader};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("digits.study");
+//! let header = StudyHeader {
+//!     version: "0.1.0".into(),
+//!     created_at: 1_767_225_600,
+//!     settings: String::new(),
+//!     seed: 42,
+//!     data: "digits".into(),
+//!     data_fingerprint: "0".into(),
+//!     input: MapShape::new(1, 8, 8),
+//!     class_names: (0..10).map(|digit| digit.to_string()).collect(),
+//! };
+//! let mut study = StudyFile::create(&path, &header)?;
+//! study.note_run_seconds(1.5)?;
+//!
+//! // Elsewhere, at the same time:
+//! let reader = StudyReader::open(&path)?;
+//! assert_eq!(reader.header()?, header);
+//! assert_eq!(reader.counts()?.events, 0);
+//! drop(reader);
+//!
+//! study.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod lock;
+mod rows;
+mod schema;
+mod storage;
+mod study_file;
+mod study_reader;
+
+#[cfg(test)]
+mod speed;
+
+pub use error::StoreError;
+pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
+pub use study_file::StudyFile;
+pub use study_reader::{Counts, Detail, StoredTrial, StudyReader};

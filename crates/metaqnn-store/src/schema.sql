@@ -1,0 +1,139 @@
+-- A study of metaqnn, schema 1. This file is the whole schema: read it to query a study with any SQLite program.
+--
+-- Numbers with a fraction are declared ANY and checked to be real: a column declared REAL would store -0.0 as 0.0, and
+-- what is stored must come back bit for bit. SQLite has no NaN: where one may occur, it is stored as NULL.
+-- Seeds have 64 bits without a sign, more than an SQLite integer holds: they are stored as decimal text.
+--
+-- What is stored never changes, but for `final` and `run`; the triggers at the end hold that for every program that
+-- writes here.
+
+-- Which version of metaqnn brought the file to which schema. Every schema to come keeps this table as it is, so that
+-- an older metaqnn can say what wrote a file that it does not know.
+CREATE TABLE schema_history (
+    schema  INTEGER PRIMARY KEY,
+    version TEXT NOT NULL
+) STRICT;
+
+-- What the study says of itself; one row.
+CREATE TABLE study (
+    study            INTEGER PRIMARY KEY CHECK (study = 1),
+    version          TEXT NOT NULL,     -- of the program that began it
+    created_at       INTEGER NOT NULL,  -- seconds since 1970-01-01 UTC
+    settings         TEXT NOT NULL,     -- TOML
+    seed             TEXT NOT NULL,
+    data             TEXT NOT NULL,
+    data_fingerprint TEXT NOT NULL,
+    input            TEXT NOT NULL,     -- CHANNELSxHEIGHTxWIDTH
+    class_names      TEXT NOT NULL      -- JSON, a list in label order
+) STRICT;
+
+-- Finished trials.
+CREATE TABLE trial (
+    trial          INTEGER PRIMARY KEY,
+    architecture   TEXT NOT NULL UNIQUE,
+    seed           TEXT NOT NULL,
+    params         INTEGER NOT NULL,    -- trainable values
+    flops          INTEGER NOT NULL,    -- forward, for one image
+    state          TEXT NOT NULL CHECK (state IN ('complete', 'pruned', 'failed')),
+    valid_accuracy ANY CHECK (typeof(valid_accuracy) = CASE state WHEN 'failed' THEN 'null' ELSE 'real' END),
+    prune_reason   TEXT CHECK ((prune_reason IS NOT NULL) = (state = 'pruned')),
+    failure        TEXT CHECK ((failure IS NOT NULL) = (state = 'failed')), -- JSON; failure ->> '$.kind' says which
+    epochs         INTEGER NOT NULL,    -- trained over all tries
+    tries          INTEGER NOT NULL,
+    train_seconds  ANY NOT NULL CHECK (typeof(train_seconds) = 'real')
+) STRICT;
+
+-- The best trials without a look at the others.
+CREATE INDEX trial_by_valid_accuracy ON trial (valid_accuracy DESC, trial) WHERE valid_accuracy IS NOT NULL;
+
+-- The learning curve of a trial's last try.
+CREATE TABLE curve (
+    trial          INTEGER NOT NULL REFERENCES trial,
+    epoch          INTEGER NOT NULL,    -- epochs done
+    train_loss     ANY CHECK (typeof(train_loss) IN ('real', 'null')),         -- NULL: NaN
+    valid_accuracy ANY CHECK (typeof(valid_accuracy) IN ('real', 'null')),     -- NULL: NaN
+    PRIMARY KEY (trial, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- The trajectory that spells a trial's architecture.
+CREATE TABLE transition (
+    trial      INTEGER NOT NULL REFERENCES trial,
+    step       INTEGER NOT NULL,        -- from 0
+    state      TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    reward     ANY CHECK (typeof(reward) IN ('real', 'null')),                 -- NULL: NaN
+    next_state TEXT NOT NULL,           -- empty at the end
+    PRIMARY KEY (trial, step)
+) STRICT, WITHOUT ROWID;
+
+-- What the agent learned of, in that order: the log from which its Q-table is rebuilt.
+CREATE TABLE event (
+    event        INTEGER PRIMARY KEY,   -- from 0 without gaps
+    kind         TEXT NOT NULL CHECK (kind IN ('trial', 'repeat')),
+    trial        INTEGER NOT NULL REFERENCES trial,
+    epsilon      ANY NOT NULL CHECK (typeof(epsilon) = 'real'),
+    q_table_hash TEXT NOT NULL,         -- after the event
+    run_seconds  ANY NOT NULL CHECK (typeof(run_seconds) = 'real') -- that the study had run when it was stored
+) STRICT;
+
+-- A trial ends once. Also finds the event of a trial.
+CREATE UNIQUE INDEX event_of_trial ON event (trial) WHERE kind = 'trial';
+
+-- Final trainings, with the weights that were measured on the test data.
+CREATE TABLE final (
+    trial         INTEGER PRIMARY KEY REFERENCES trial,
+    test_accuracy ANY NOT NULL CHECK (typeof(test_accuracy) = 'real'),
+    test_images   INTEGER NOT NULL,
+    epochs        INTEGER NOT NULL,
+    train_seconds ANY NOT NULL CHECK (typeof(train_seconds) = 'real'),
+    train_losses  TEXT NOT NULL,        -- JSON, one an epoch; "NaN", "Infinity" and "-Infinity" are texts in it
+    weights       BLOB NOT NULL         -- safetensors
+) STRICT;
+
+-- How long the study has run, over all its runs; one row.
+CREATE TABLE run (
+    run         INTEGER PRIMARY KEY CHECK (run = 1),
+    run_seconds ANY NOT NULL CHECK (typeof(run_seconds) = 'real')
+) STRICT;
+
+-- BEFORE INSERT as well as UPDATE and DELETE, since INSERT OR REPLACE deletes without a word to a trigger.
+CREATE TRIGGER study_changed BEFORE UPDATE ON study
+    BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
+CREATE TRIGGER study_deleted BEFORE DELETE ON study
+    BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
+CREATE TRIGGER study_replaced BEFORE INSERT ON study WHEN EXISTS (SELECT 1 FROM study)
+    BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
+
+CREATE TRIGGER trial_changed BEFORE UPDATE ON trial
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+CREATE TRIGGER trial_deleted BEFORE DELETE ON trial
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+CREATE TRIGGER trial_replaced BEFORE INSERT ON trial
+    WHEN EXISTS (SELECT 1 FROM trial WHERE trial = NEW.trial)
+      OR EXISTS (SELECT 1 FROM trial WHERE architecture = NEW.architecture)
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+
+-- A trial's event is written last: once it is there, the trial is finished.
+CREATE TRIGGER curve_changed BEFORE UPDATE ON curve
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+CREATE TRIGGER curve_deleted BEFORE DELETE ON curve
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+CREATE TRIGGER curve_extended BEFORE INSERT ON curve
+    WHEN EXISTS (SELECT 1 FROM event WHERE trial = NEW.trial AND kind = 'trial')
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+
+CREATE TRIGGER transition_changed BEFORE UPDATE ON transition
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+CREATE TRIGGER transition_deleted BEFORE DELETE ON transition
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+CREATE TRIGGER transition_extended BEFORE INSERT ON transition
+    WHEN EXISTS (SELECT 1 FROM event WHERE trial = NEW.trial AND kind = 'trial')
+    BEGIN SELECT RAISE(ABORT, 'a finished trial never changes'); END;
+
+CREATE TRIGGER event_changed BEFORE UPDATE ON event
+    BEGIN SELECT RAISE(ABORT, 'the log never changes'); END;
+CREATE TRIGGER event_deleted BEFORE DELETE ON event
+    BEGIN SELECT RAISE(ABORT, 'the log never changes'); END;
+CREATE TRIGGER event_out_of_order BEFORE INSERT ON event
+    WHEN NEW.event IS NOT (SELECT coalesce(max(event), -1) + 1 FROM event)
+    BEGIN SELECT RAISE(ABORT, 'events are numbered from 0 without gaps'); END;

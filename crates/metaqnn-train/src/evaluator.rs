@@ -1,0 +1,209 @@
+//! The [`Evaluator`] that trains real networks.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use metaqnn_core::graph::{Graph, MapShape};
+use metaqnn_core::ports::{Evaluator, FinalEvaluation, FinalJob, TrainingProgress, TrialJob};
+use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
+use metaqnn_core::space::Architecture;
+use metaqnn_core::study::{Evaluation, Failure};
+use metaqnn_data::{Augmentation, DataSet, DataSource, ImageShape, LabelledImages, Normalizer, Preprocessing};
+
+use crate::device::{DeviceError, parse_device};
+use crate::predictions::predict;
+use crate::trainer::{TrainingEnd, TrainingTask, fixed_part, train};
+
+/// Why there is no evaluator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluatorError {
+    /// No such device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A split that is needed is empty.
+    #[error("data set {data}: it has no {split} images")]
+    Empty {
+        /// Name of the data set.
+        data: String,
+        /// `training`, `validation`.
+        split: &'static str,
+    },
+}
+
+/// Trains networks in this process, on one device, one after another.
+#[derive(Debug)]
+pub struct NetworkEvaluator {
+    device: Device,
+    data: Arc<DataSet>,
+    search: TrainingSettings,
+    final_training: TrainingSettings,
+    /// The parts that the trials train and validate on; `None` for all training and all validation images.
+    train: Option<LabelledImages>,
+    valid: Option<LabelledImages>,
+    normalizer: Normalizer,
+}
+
+impl NetworkEvaluator {
+    /// An evaluator on the device named `device`, with `search` for trials and `final_training` for the final phase.
+    ///
+    /// Trials use stratified parts of the images, the same for all trials, where the settings ask for fewer than there are.
+    ///
+    /// # Errors
+    ///
+    /// [`EvaluatorError`] where there is no such device or nothing to train or validate on.
+    pub fn new(
+        device: &str,
+        data: Arc<DataSet>,
+        search: TrainingSettings,
+        final_training: TrainingSettings,
+    ) -> Result<Self, EvaluatorError> {
+        let device = parse_device(device)?;
+        for (split, images) in [("training", &data.train), ("validation", &data.valid)] {
+            if images.is_empty() {
+                return Err(EvaluatorError::Empty { data: data.name.clone(), split });
+            }
+        }
+        let classes = data.classes();
+        let part = |images, n: u32| match fixed_part(images, classes, n as usize) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(part) => Some(part),
+        };
+        let train = part(&data.train, search.train_images);
+        let valid = part(&data.valid, search.valid_images);
+        let normalizer = normalizer(&data, &search);
+        Ok(NetworkEvaluator { device, data, search, final_training, train, valid, normalizer })
+    }
+
+    fn graph(&self, architecture: &Architecture, settings: &TrainingSettings) -> Result<Graph, String> {
+        let (found, expected) = (architecture.classes() as usize, self.data.classes());
+        if found != expected {
+            return Err(format!("data set {}: it has {expected} classes, {architecture} has {found}", self.data.name));
+        }
+        Graph::new(architecture, map_shape(self.data.shape()), settings.network_options())
+            .map_err(|error| error.to_string())
+    }
+
+    fn train_finally(
+        &self,
+        job: &FinalJob,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<FinalEvaluation, String> {
+        let settings = &self.final_training;
+        let data = &self.data;
+        if data.test.is_empty() {
+            return Err(format!("data set {}: it has no test images", data.name));
+        }
+        let graph = self.graph(&job.architecture, settings)?;
+        let all = data.train_and_valid();
+        let images = fixed_part(&all, data.classes(), settings.train_images as usize);
+        let normalizer = normalizer(data, settings);
+        let training = train(
+            &TrainingTask {
+                graph: &graph,
+                settings,
+                train: &images,
+                valid: None,
+                normalizer: &normalizer,
+                augmentation: augmentation(data, settings),
+                seed: job.seed,
+                prune: None,
+                time_limit: job
+                    .time_limit_seconds
+                    .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+                device: &self.device,
+            },
+            report,
+        );
+        if let TrainingEnd::Failed(failure) = &training.end {
+            return Err(failure.to_string());
+        }
+        let test = predict(&training.network, &data.test, &normalizer, &self.device);
+        Ok(FinalEvaluation {
+            test_accuracy: test.accuracy(&data.test.labels).value(),
+            test_images: data.test.len() as u64,
+            train_losses: training.curve.iter().map(|point| point.train_loss).collect(),
+            epochs: training.epochs,
+            train_seconds: training.elapsed.as_secs_f64(),
+            weights: training.network.to_safetensors().map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+impl Evaluator for NetworkEvaluator {
+    fn evaluate(&mut self, job: &TrialJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation {
+        let worker = |message| Evaluation::failed(Failure::Worker { message });
+        let graph = match self.graph(&job.architecture, &self.search) {
+            Ok(graph) => graph,
+            Err(message) => return worker(message),
+        };
+        let task = TrainingTask {
+            graph: &graph,
+            settings: &self.search,
+            train: self.train.as_ref().unwrap_or(&self.data.train),
+            valid: Some(self.valid.as_ref().unwrap_or(&self.data.valid)),
+            normalizer: &self.normalizer,
+            augmentation: augmentation(&self.data, &self.search),
+            seed: job.seed,
+            prune: job.prune,
+            time_limit: None,
+            device: &self.device,
+        };
+        let evaluation = catch_unwind(AssertUnwindSafe(|| train(&task, report).to_evaluation()))
+            .unwrap_or_else(|panic| worker(panic_message(panic.as_ref())));
+        // The next network has other shapes; what this one leaves in the pools of a GPU would be in its way.
+        self.device.memory_cleanup();
+        evaluation
+    }
+
+    fn evaluate_final(
+        &mut self,
+        job: &FinalJob,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<FinalEvaluation, String> {
+        catch_unwind(AssertUnwindSafe(|| self.train_finally(job, report)))
+            .unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
+    }
+}
+
+/// The preprocessing that `settings` mean for `data`, fitted to all of its training images and to no other.
+pub fn normalizer(data: &DataSet, settings: &TrainingSettings) -> Normalizer {
+    let kind = match settings.preprocessing {
+        PreprocessingChoice::Standardize => Preprocessing::Standardize,
+        PreprocessingChoice::Paper => {
+            data.name.parse().map_or(Preprocessing::Standardize, |source: DataSource| Preprocessing::of_paper(&source))
+        }
+    };
+    Normalizer::fit(kind, &data.train, data.max_value)
+}
+
+/// The augmentation that `settings` mean for `data`: mirrored only where that is safe, shifted by up to an eighth of the side.
+pub fn augmentation(data: &DataSet, settings: &TrainingSettings) -> Option<Augmentation> {
+    let side = data.shape().height.min(data.shape().width);
+    let augmentation = match settings.augmentation {
+        AugmentationChoice::None => Augmentation::default(),
+        AugmentationChoice::Mirror => Augmentation { mirror: data.mirror_is_safe, ..Augmentation::default() },
+        AugmentationChoice::MirrorAndShift => {
+            Augmentation { mirror: data.mirror_is_safe, shift: side / 8, ..Augmentation::default() }
+        }
+    };
+    (!augmentation.is_none()).then_some(augmentation)
+}
+
+/// The same shape as the graph has it.
+pub fn map_shape(shape: ImageShape) -> MapShape {
+    // A side that large has no image in memory.
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    MapShape::new(side(shape.channels), side(shape.height), side(shape.width))
+}
+
+/// What a panic said. Burn panics where a device cannot do what it is asked to, for example for lack of memory.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("training panicked: {}", message.unwrap_or_else(|| "no message".to_owned()))
+}

@@ -1,0 +1,490 @@
+//! A graph as a network of tensors, and its weights by name.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d, Relu};
+use burn::tensor::module::{batch_norm_train, conv2d, linear};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use metaqnn_core::graph::{Graph, Operation};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensorError, SafeTensors};
+
+use crate::device::is_cpu;
+
+/// A network: one layer for each operation of its [`Graph`], in order.
+#[derive(Module, Debug)]
+pub struct Network {
+    layers: Vec<Layer>,
+    /// Names of the layers, those of the graph's nodes.
+    #[module(skip)]
+    names: Vec<String>,
+    /// Values of the largest output of a layer, for one image.
+    #[module(skip)]
+    largest_activation: usize,
+}
+
+/// One operation; the variants are those of [`Operation`].
+#[derive(Module, Debug)]
+enum Layer {
+    Convolution(Conv2d),
+    BatchNorm(BatchNorm),
+    Relu(Relu),
+    MaxPool(MaxPool2d),
+    Dropout(Dropout),
+    Flatten(Flatten),
+    Linear(Linear),
+    GlobalAverage(GlobalAverage),
+}
+
+#[derive(Module, Debug)]
+struct Dropout {
+    probability: f64,
+}
+
+#[derive(Module, Debug)]
+struct Flatten;
+
+#[derive(Module, Debug)]
+struct GlobalAverage;
+
+/// What flows between layers.
+#[derive(Clone, Debug)]
+enum Activation {
+    /// Feature maps, NCHW.
+    Maps(Tensor<4>),
+    /// Vectors, NC.
+    Vectors(Tensor<2>),
+}
+
+/// Why bytes are not the weights of a network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// Not in safetensors format.
+    #[error("the weights are not in safetensors format: {0}")]
+    Format(#[from] SafeTensorError),
+    /// A tensor has another shape or type than the network's.
+    #[error("tensor {name}: expected F32 of shape {expected:?}, found {found}")]
+    Mismatch {
+        /// Name of the tensor.
+        name: String,
+        /// Shape that the network has.
+        expected: Vec<usize>,
+        /// Type and shape that were found.
+        found: String,
+    },
+    /// A tensor that the network does not have.
+    #[error("tensor {name} does not belong to the network")]
+    Unexpected {
+        /// Name of the tensor.
+        name: String,
+    },
+}
+
+/// A named tensor on the host, as PyTorch shapes it.
+struct HostTensor {
+    name: String,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Network {
+    /// The network of `graph` on `device`, with fresh weights: Glorot uniform, ±√(6 / (fan_in + fan_out)), drawn from `rng`
+    /// alone; biases 0; scale 1 and shift 0 of batch normalization (spec 3).
+    ///
+    /// On an autodiff device the parameters require gradients.
+    pub fn new<R: Rng + ?Sized>(graph: &Graph, device: &Device, rng: &mut R) -> Self {
+        let layers = graph.nodes().iter().map(|node| Layer::new(node.operation, device, rng)).collect();
+        let names = graph.nodes().iter().map(|node| node.name.clone()).collect();
+        let largest = graph.nodes().iter().map(|node| node.output.values()).max().unwrap_or(0);
+        Network { layers, names, largest_activation: usize::try_from(largest).unwrap_or(usize::MAX) }
+    }
+
+    /// A network without layers, the identity.
+    pub(crate) fn empty() -> Self {
+        Network { layers: Vec::new(), names: Vec::new(), largest_activation: 0 }
+    }
+
+    /// Values of the largest output of a layer, for one image.
+    pub(crate) fn largest_activation(&self) -> usize {
+        self.largest_activation
+    }
+
+    /// Logits of shape (N, classes) of `images`, NCHW.
+    ///
+    /// Nothing is dropped out. On an autodiff device batch normalization takes the statistics of the batch, as in training.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.layers.iter().fold(Activation::Maps(images), |input, layer| layer.forward(input, None)).flat()
+    }
+
+    /// The same in training: dropout is drawn, on the CPU from `dropout`, on other devices from their own generator.
+    /// On an autodiff device batch normalization takes the statistics of the batch and notes them.
+    pub(crate) fn forward_in_training(&self, images: Tensor<4>, dropout: &mut ChaCha8Rng) -> Tensor<2> {
+        let layers = self.layers.iter();
+        layers.fold(Activation::Maps(images), |input, layer| layer.forward(input, Some(&mut *dropout))).flat()
+    }
+
+    /// The output shape of every layer for `images`, NCHW: [N, C, H, W], after flattening [N, C].
+    pub fn output_shapes(&self, images: Tensor<4>) -> Vec<Vec<usize>> {
+        let mut value = Activation::Maps(images);
+        let mut shapes = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            value = layer.forward(value, None);
+            shapes.push(match &value {
+                Activation::Maps(maps) => maps.dims().to_vec(),
+                Activation::Vectors(vectors) => vectors.dims().to_vec(),
+            });
+        }
+        shapes
+    }
+
+    /// All weights and statistics as safetensors bytes, 32-bit floats.
+    ///
+    /// Names start with those of the graph's nodes: `conv1.weight` (OIHW), `conv1.bias`,
+    /// `norm1.weight|bias|running_mean|running_var`, `fc1.weight` (outputs × inputs, as PyTorch has it), `gap.weight`, `softmax.weight`.
+    ///
+    /// # Errors
+    ///
+    /// When the format cannot hold them.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
+        let tensors = self.host_tensors();
+        let views = tensors
+            .iter()
+            .map(|tensor| {
+                TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes)
+                    .map(|view| (tensor.name.as_str(), view))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(safetensors::serialize(views, None)?)
+    }
+
+    /// This network with the weights in `bytes`, as [`Network::to_safetensors`] writes them.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] names the tensor that is missing, of another shape or type, or not of this network.
+    pub fn with_safetensors(mut self, bytes: &[u8]) -> Result<Self, WeightsError> {
+        let weights = SafeTensors::deserialize(bytes)?;
+        let mut wanted = Vec::new();
+        for (name, layer) in self.names.iter().zip(&mut self.layers) {
+            layer.load(name, &weights, &mut wanted)?;
+        }
+        match weights.names().into_iter().find(|name| !wanted.iter().any(|wanted| wanted == name)) {
+            Some(name) => Err(WeightsError::Unexpected { name: name.to_owned() }),
+            None => Ok(self),
+        }
+    }
+
+    fn host_tensors(&self) -> Vec<HostTensor> {
+        let mut tensors = Vec::new();
+        for (name, layer) in self.names.iter().zip(&self.layers) {
+            let mut push = |field: &str, (shape, bytes): (Vec<usize>, Vec<u8>)| {
+                tensors.push(HostTensor { name: format!("{name}.{field}"), shape, bytes });
+            };
+            match layer {
+                Layer::Convolution(convolution) => {
+                    push("weight", host(convolution.weight.val()));
+                    if let Some(bias) = &convolution.bias {
+                        push("bias", host(bias.val()));
+                    }
+                }
+                Layer::BatchNorm(norm) => {
+                    push("weight", host(norm.gamma.val()));
+                    push("bias", host(norm.beta.val()));
+                    push("running_mean", host(norm.running_mean.value_sync()));
+                    push("running_var", host(norm.running_var.value_sync()));
+                }
+                Layer::Linear(linear) => {
+                    // Burn has inputs × outputs.
+                    push("weight", host(linear.weight.val().transpose()));
+                    if let Some(bias) = &linear.bias {
+                        push("bias", host(bias.val()));
+                    }
+                }
+                Layer::Relu(_)
+                | Layer::MaxPool(_)
+                | Layer::Dropout(_)
+                | Layer::Flatten(_)
+                | Layer::GlobalAverage(_) => {}
+            }
+        }
+        tensors
+    }
+}
+
+impl Activation {
+    fn maps(self) -> Tensor<4> {
+        match self {
+            Activation::Maps(maps) => maps,
+            // A graph has no operation on maps after flattening.
+            Activation::Vectors(vectors) => {
+                let [images, channels] = vectors.dims();
+                vectors.reshape([images, channels, 1, 1])
+            }
+        }
+    }
+
+    fn flat(self) -> Tensor<2> {
+        match self {
+            Activation::Maps(maps) => maps.flatten(1, 3),
+            Activation::Vectors(vectors) => vectors,
+        }
+    }
+
+    fn each(self, maps: impl FnOnce(Tensor<4>) -> Tensor<4>, vectors: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Self {
+        match self {
+            Activation::Maps(value) => Activation::Maps(maps(value)),
+            Activation::Vectors(value) => Activation::Vectors(vectors(value)),
+        }
+    }
+}
+
+impl Layer {
+    fn new<R: Rng + ?Sized>(operation: Operation, device: &Device, rng: &mut R) -> Self {
+        match operation {
+            Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => {
+                let [inputs, outputs, side, stride] = [in_channels, out_channels, kernel_size, stride].map(size);
+                let padding = (side - 1) / 2;
+                let values =
+                    glorot_uniform(outputs * inputs * side * side, inputs * side * side, outputs * side * side, rng);
+                Layer::Convolution(Conv2d {
+                    weight: parameter(values, [outputs, inputs, side, side], device),
+                    bias: bias.then(|| zeros(outputs, device)),
+                    stride: [stride; 2],
+                    kernel_size: [side; 2],
+                    dilation: [1; 2],
+                    groups: 1,
+                    padding: PaddingConfig2d::Explicit(padding, padding, padding, padding),
+                })
+            }
+            Operation::BatchNorm { channels } => {
+                let mut norm = BatchNormConfig::new(size(channels)).init(device);
+                // Burn's own start values are initialized when first used.
+                norm.gamma = parameter(vec![1.0; size(channels)], [size(channels)], device);
+                norm.beta = zeros(size(channels), device);
+                Layer::BatchNorm(norm)
+            }
+            Operation::Relu => Layer::Relu(Relu::new()),
+            Operation::MaxPool { kernel_size, stride } => {
+                Layer::MaxPool(MaxPool2dConfig::new([size(kernel_size); 2]).with_strides([size(stride); 2]).init())
+            }
+            Operation::Dropout { probability } => Layer::Dropout(Dropout { probability }),
+            Operation::Flatten => Layer::Flatten(Flatten),
+            Operation::Linear { inputs, outputs, bias } => {
+                let [inputs, outputs] = [inputs, outputs].map(size);
+                let values = glorot_uniform(inputs * outputs, inputs, outputs, rng);
+                Layer::Linear(Linear {
+                    weight: parameter(values, [inputs, outputs], device),
+                    bias: bias.then(|| zeros(outputs, device)),
+                })
+            }
+            Operation::GlobalAverage => Layer::GlobalAverage(GlobalAverage),
+        }
+    }
+
+    fn forward(&self, input: Activation, dropout: Option<&mut ChaCha8Rng>) -> Activation {
+        match self {
+            Layer::Convolution(layer) => Activation::Maps(convolve(layer, input.maps())),
+            Layer::BatchNorm(layer) => input.each(|maps| normalize(layer, maps), |vectors| normalize(layer, vectors)),
+            Layer::Relu(layer) => input.each(|maps| layer.forward(maps), |vectors| layer.forward(vectors)),
+            Layer::MaxPool(layer) => Activation::Maps(layer.forward(input.maps())),
+            Layer::Dropout(layer) => match (dropout, input) {
+                (None, input) => input,
+                (Some(rng), Activation::Maps(maps)) => Activation::Maps(drop_out(maps, layer.probability, rng)),
+                (Some(rng), Activation::Vectors(vectors)) => {
+                    Activation::Vectors(drop_out(vectors, layer.probability, rng))
+                }
+            },
+            Layer::Flatten(_) => Activation::Vectors(input.flat()),
+            Layer::Linear(layer) => Activation::Vectors(linear(
+                input.flat(),
+                layer.weight.val(),
+                layer.bias.as_ref().map(|bias| bias.val()),
+            )),
+            Layer::GlobalAverage(_) => {
+                let maps = input.maps();
+                let [images, channels, height, width] = maps.dims();
+                let maps: Tensor<3> = maps.reshape([images, channels, height * width]);
+                Activation::Vectors(maps.mean_dim(2).reshape([images, channels]))
+            }
+        }
+    }
+
+    fn load(&mut self, name: &str, weights: &SafeTensors<'_>, wanted: &mut Vec<String>) -> Result<(), WeightsError> {
+        let mut find = |field: &str, shape: &[usize]| {
+            let name = format!("{name}.{field}");
+            let values = floats(weights, &name, shape);
+            wanted.push(name);
+            values
+        };
+        match self {
+            Layer::Convolution(layer) => {
+                let shape = layer.weight.dims();
+                layer.weight = replaced(&layer.weight, find("weight", &shape)?, shape);
+                if let Some(bias) = &mut layer.bias {
+                    let shape = bias.dims();
+                    *bias = replaced(bias, find("bias", &shape)?, shape);
+                }
+            }
+            Layer::BatchNorm(layer) => {
+                let shape = layer.gamma.dims();
+                layer.gamma = replaced(&layer.gamma, find("weight", &shape)?, shape);
+                layer.beta = replaced(&layer.beta, find("bias", &shape)?, shape);
+                for (field, state) in
+                    [("running_mean", &mut layer.running_mean), ("running_var", &mut layer.running_var)]
+                {
+                    let device = state.value_sync().device();
+                    let values = find(field, &shape)?;
+                    *state =
+                        burn::module::RunningState::new(Tensor::from_data(TensorData::new(values, shape), &device));
+                }
+            }
+            Layer::Linear(layer) => {
+                let [inputs, outputs] = layer.weight.dims();
+                let values = transposed(&find("weight", &[outputs, inputs])?, outputs, inputs);
+                layer.weight = replaced(&layer.weight, values, [inputs, outputs]);
+                if let Some(bias) = &mut layer.bias {
+                    let shape = bias.dims();
+                    *bias = replaced(bias, find("bias", &shape)?, shape);
+                }
+            }
+            Layer::Relu(_) | Layer::MaxPool(_) | Layer::Dropout(_) | Layer::Flatten(_) | Layer::GlobalAverage(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Convolution of `input`, NCHW.
+fn convolve(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    let padding = layer.kernel_size.map(|side| (side - 1) / 2);
+    let options = ConvOptions::new(layer.stride, padding, layer.dilation, layer.groups);
+    conv2d(input, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), options)
+}
+
+/// Batch normalization over N (and H, W), axis 1 being the channels.
+///
+/// Unlike Burn's own layer the running variance is the unbiased one, as PyTorch has it.
+fn normalize<const D: usize>(layer: &BatchNorm, input: Tensor<D>) -> Tensor<D> {
+    let [channels] = layer.gamma.dims();
+    if !input.device().is_autodiff() {
+        // The four steps of normalization as one product and one sum.
+        let scale = layer.gamma.val() / (layer.running_var.value_sync() + layer.epsilon).sqrt();
+        let shift = layer.beta.val() - layer.running_mean.value_sync() * scale.clone();
+        let mut shape = [1; D];
+        shape[1] = channels;
+        return input * scale.reshape(shape) + shift.reshape(shape);
+    }
+    let samples = input.dims().iter().product::<usize>() / channels;
+    let result = batch_norm_train(input, layer.gamma.val(), layer.beta.val(), layer.epsilon);
+    let unbiased = samples as f64 / (samples.max(2) - 1) as f64;
+    let keep = 1.0 - layer.momentum;
+    let mean = layer.running_mean.value_sync() * keep + result.mean.detach() * layer.momentum;
+    let variance = layer.running_var.value_sync() * keep + result.variance.detach() * (layer.momentum * unbiased);
+    layer.running_mean.update(mean.detach());
+    layer.running_var.update(variance.detach());
+    result.output
+}
+
+/// Each value set to zero with the given probability, or else divided by the probability of keeping it.
+fn drop_out<const D: usize>(input: Tensor<D>, probability: f64, rng: &mut ChaCha8Rng) -> Tensor<D> {
+    let device = input.device();
+    let mask = if is_cpu(&device) {
+        // Many times faster than Burn's own, and of a generator that nobody else in the process draws from.
+        let mask = dropout_mask(input.dims().iter().product(), probability, rng);
+        Tensor::from_data(TensorData::new(mask, input.dims()), &device)
+    } else {
+        let kept = 1.0 - probability;
+        input.random_like(Distribution::Bernoulli(kept)) * (1.0 / kept)
+    };
+    input * mask
+}
+
+/// `n` factors, 0 with the given probability, else 1 / (1 − probability), from 16 random bits each.
+fn dropout_mask(n: usize, probability: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    const BITS: f64 = 65_536.0;
+    let kept = ((1.0 - probability) * BITS).round().max(1.0);
+    let factor = (BITS / kept) as f32;
+    let kept = kept as u32;
+    let mut mask = Vec::with_capacity(n);
+    let mut bytes = [0; 4096];
+    while mask.len() < n {
+        rng.fill_bytes(&mut bytes);
+        let (draws, _) = bytes.as_chunks::<2>();
+        let left = n - mask.len();
+        mask.extend(
+            draws.iter().take(left).map(|&draw| if u32::from(u16::from_le_bytes(draw)) < kept { factor } else { 0.0 }),
+        );
+    }
+    mask
+}
+
+/// `n` values, uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010, equation 16), with 24 random bits each.
+fn glorot_uniform<R: Rng + ?Sized>(n: usize, fan_in: usize, fan_out: usize, rng: &mut R) -> Vec<f32> {
+    let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
+    (0..n).map(|_| (bound * (f64::from(rng.next_u32() >> 8) / f64::from(1 << 23) - 1.0)) as f32).collect()
+}
+
+fn parameter<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
+}
+
+fn zeros(n: usize, device: &Device) -> Param<Tensor<1>> {
+    parameter(vec![0.0; n], [n], device)
+}
+
+/// A parameter of the same identity and device with other values.
+fn replaced<const D: usize>(old: &Param<Tensor<D>>, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
+    let tensor = Tensor::from_data(TensorData::new(values, shape), &old.val().device());
+    Param::initialized(old.id, tensor.set_require_grad(old.is_require_grad()))
+}
+
+fn size(n: u32) -> usize {
+    n as usize
+}
+
+/// Shape and little-endian bytes of a tensor.
+fn host<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<u8>) {
+    let shape = tensor.dims().to_vec();
+    let values: Vec<f32> = tensor.without_autodiff().into_data_as::<f32>().iter::<f32>().collect();
+    (shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+fn floats(weights: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+    let view = weights.tensor(name)?;
+    if view.dtype() != Dtype::F32 || view.shape() != shape {
+        let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());
+        return Err(WeightsError::Mismatch { name: name.to_owned(), expected: shape.to_vec(), found });
+    }
+    let (values, _) = view.data().as_chunks::<4>();
+    Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+}
+
+/// The transpose of a matrix of `rows` × `columns`.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn dropout_keeps_the_mean_and_drops_its_share() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for probability in [0.0, 0.1, 0.5, 0.9] {
+            let n = 100_003;
+            let mask = dropout_mask(n, probability, &mut rng);
+            assert_eq!(mask.len(), n);
+            let dropped = mask.iter().filter(|&&factor| factor == 0.0).count() as f64 / n as f64;
+            assert!((dropped - probability).abs() < 0.006, "{dropped} of {probability}");
+            let mean = mask.iter().map(|&factor| f64::from(factor)).sum::<f64>() / n as f64;
+            assert!((mean - 1.0).abs() < 0.04, "{mean} at {probability}");
+        }
+    }
+}

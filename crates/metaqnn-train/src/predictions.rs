@@ -1,0 +1,100 @@
+//! A trained network applied to labelled images.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use metaqnn_core::study::Accuracy;
+use metaqnn_data::{Batches, LabelledImages, Normalizer};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::network::Network;
+
+/// Class probabilities of images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predictions {
+    classes: usize,
+    /// Images × classes.
+    probabilities: Vec<f32>,
+}
+
+impl Predictions {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.probabilities.len() / self.classes.max(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.probabilities.is_empty()
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The probabilities of each image in turn, one a class, summing to 1.
+    pub fn probabilities(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.probabilities.chunks_exact(self.classes.max(1))
+    }
+
+    /// The most probable class of each image, of equally probable ones the first.
+    pub fn predicted_classes(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.probabilities().map(|row| {
+            let best = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (class, &probability)| {
+                if probability > best.1 { (class, probability) } else { best }
+            });
+            best.0
+        })
+    }
+
+    /// The share of images whose most probable class is the one of `labels`.
+    pub fn accuracy(&self, labels: &[u16]) -> Accuracy {
+        let correct = self.predicted_classes().zip(labels).filter(|(class, label)| *class == usize::from(**label));
+        Accuracy::of(correct.count(), labels.len())
+    }
+}
+
+/// Class probabilities of `images` under `network`, which is made ready for it with [`Network::valid`](burn::module::Module::valid).
+///
+/// Images go through in batches that keep the largest feature maps near 16 MiB; the result does not depend on their size
+/// beyond rounding.
+pub fn predict(network: &Network, images: &LabelledImages, normalizer: &Normalizer, device: &Device) -> Predictions {
+    let shape = images.shape;
+    let batch_size = (EVALUATION_VALUES / network.largest_activation().max(1)).clamp(16, 512);
+    let mut batches = Batches::new(images, normalizer, None, batch_size);
+    // Nothing is drawn without augmentation.
+    let mut unused = ChaCha8Rng::seed_from_u64(0);
+    let mut probabilities = Vec::new();
+    let mut classes = 0;
+    while let Some(batch) = batches.next_batch(&mut unused) {
+        let dimensions = [batch.labels.len(), shape.channels, shape.height, shape.width];
+        let input = Tensor::<4>::from_data(TensorData::new(batch.images.to_vec(), dimensions), device);
+        let output = softmax(network.forward(input), 1);
+        classes = output.dims()[1];
+        probabilities.extend(output.into_data_as::<f32>().iter::<f32>());
+    }
+    Predictions { classes, probabilities }
+}
+
+/// Values of the largest feature maps of one evaluation batch.
+const EVALUATION_VALUES: usize = 1 << 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_counts_the_most_probable_class() {
+        let predictions = Predictions { classes: 2, probabilities: vec![0.4, 0.6, 0.5, 0.5, 0.9, 0.1] };
+        assert_eq!(predictions.predicted_classes().collect::<Vec<_>>(), [1, 0, 0]);
+        assert_eq!(predictions.accuracy(&[1, 0, 1]), Accuracy::of(2, 3));
+        assert_eq!((predictions.len(), predictions.classes()), (3, 2));
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_a_class() {
+        let predictions = Predictions { classes: 3, probabilities: vec![f32::NAN; 3] };
+        assert_eq!(predictions.predicted_classes().collect::<Vec<_>>(), [0]);
+    }
+}

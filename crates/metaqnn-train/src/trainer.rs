@@ -1,0 +1,393 @@
+//! Training a network from its first weights to its last epoch (spec 3).
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Tensor};
+use metaqnn_core::graph::Graph;
+use metaqnn_core::ports::{PruneRule, TrainingProgress};
+use metaqnn_core::settings::{Schedule, TrainingSettings};
+use metaqnn_core::study::{Accuracy, CurvePoint, Evaluation, Failure, Outcome};
+use metaqnn_data::{Augmentation, Batches, LabelledImages, Normalizer, stratified_subset};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::learner::Learner;
+use crate::network::Network;
+use crate::predictions::predict;
+
+/// What to train, on what, and for how long.
+#[derive(Clone, Debug)]
+pub struct TrainingTask<'a> {
+    /// The network's operations.
+    pub graph: &'a Graph,
+    /// How to train it. Which images are used is not read from here but is what `train` and `valid` hold.
+    pub settings: &'a TrainingSettings,
+    /// Images to learn from.
+    pub train: &'a LabelledImages,
+    /// Images to validate on after every epoch; `None` in the final training, where nothing is held out.
+    pub valid: Option<&'a LabelledImages>,
+    /// What is done to pixels.
+    pub normalizer: &'a Normalizer,
+    /// Random changes to training images.
+    pub augmentation: Option<Augmentation>,
+    /// Seed of initial weights, order of images, dropout and augmentation.
+    pub seed: u64,
+    /// When to stop early.
+    pub prune: Option<PruneRule>,
+    /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the
+    /// settings.
+    pub time_limit: Option<Duration>,
+    /// Where.
+    pub device: &'a Device,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrainingEnd {
+    /// After its last epoch.
+    Complete,
+    /// By the rule of [`TrainingTask::prune`].
+    Pruned {
+        /// What the rule saw.
+        reason: String,
+    },
+    /// Without a network that learned.
+    Failed(Failure),
+}
+
+/// A training that is over.
+#[derive(Debug)]
+pub struct Training {
+    /// The network of the last try, after its last step, ready for evaluation.
+    pub network: Network,
+    /// How it ended.
+    pub end: TrainingEnd,
+    /// Best validation accuracy over the epochs of the last try; `None` where nothing was validated.
+    pub best_valid_accuracy: Option<Accuracy>,
+    /// The learning curve of the last try; where nothing was validated its accuracies are 0.
+    pub curve: Vec<CurvePoint>,
+    /// Epochs over all tries, whole and begun.
+    pub epochs: u32,
+    /// Tries made.
+    pub tries: u32,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+impl Training {
+    /// What a study is told.
+    pub fn to_evaluation(&self) -> Evaluation {
+        let valid_accuracy = self.best_valid_accuracy.unwrap_or(Accuracy::of(0, 0));
+        let outcome = match &self.end {
+            TrainingEnd::Complete => Outcome::Complete { valid_accuracy },
+            TrainingEnd::Pruned { reason } => Outcome::Pruned { valid_accuracy, reason: reason.clone() },
+            TrainingEnd::Failed(failure) => Outcome::Failed { failure: failure.clone() },
+        };
+        Evaluation {
+            outcome,
+            curve: self.curve.clone(),
+            epochs: self.epochs,
+            tries: self.tries,
+            train_seconds: self.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// Least time between two reports of steps.
+const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Steps between two looks at the loss where reading it waits for another device.
+const STEPS_BETWEEN_READS: usize = 16;
+
+/// Where nothing is held out, the restart rule looks at so many of the training images.
+const RESTART_IMAGES: usize = 2_000;
+
+/// Trains as `task` says, calling `report` as it goes on.
+///
+/// The restart rule (spec 3): after one epoch or `min_steps` steps, whichever is more, a network whose validation
+/// accuracies are all at or below the threshold is begun again, with fresh weights and a smaller learning rate. A loss
+/// that is not finite until then is the end of a try as well; later it is the end of the training.
+///
+/// The same task gives the same training, bit for bit, on one thread of the same CPU, unless it has a time limit.
+pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Training {
+    let begin = Instant::now();
+    let deadline = task.time_limit.and_then(|limit| begin.checked_add(limit));
+    let watched = match task.valid {
+        Some(valid) => Cow::Borrowed(valid),
+        None => fixed_part(task.train, task.graph.classes() as usize, RESTART_IMAGES),
+    };
+    let tries = task.settings.restart.tries.max(1);
+    let mut epochs = 0;
+    let mut best_of_all = 0.0_f64;
+    let mut attempt = 0;
+    loop {
+        if attempt > 0 {
+            report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate: initial_rate(task, attempt) });
+        }
+        let mut this_try = Try::new(task, attempt, &watched, deadline);
+        let end = this_try.run(report);
+        epochs += this_try.epochs;
+        best_of_all = best_of_all.max(this_try.best_seen);
+        attempt += 1;
+        let another = attempt < tries && deadline.is_none_or(|deadline| Instant::now() < deadline);
+        let end = match end {
+            TryEnd::NoBetterThanChance | TryEnd::NotFinite { early: true, .. } if another => continue,
+            TryEnd::NoBetterThanChance => {
+                TrainingEnd::Failed(Failure::FailedToLearn { valid_accuracy: best_of_all, tries: attempt })
+            }
+            TryEnd::NotFinite { epoch, .. } => TrainingEnd::Failed(Failure::LossNotFinite { epoch }),
+            TryEnd::Complete => TrainingEnd::Complete,
+            TryEnd::Pruned { reason } => TrainingEnd::Pruned { reason },
+        };
+        return Training {
+            network: this_try.learner.network(),
+            end,
+            best_valid_accuracy: task.valid.and_then(|_| Accuracy::new(this_try.best).ok()),
+            curve: this_try.curve,
+            epochs,
+            tries: attempt,
+            elapsed: begin.elapsed(),
+        };
+    }
+}
+
+/// A stratified part of `images` that is always the same; all where `n` is 0 or not fewer.
+pub(crate) fn fixed_part(images: &LabelledImages, classes: usize, n: usize) -> Cow<'_, LabelledImages> {
+    if n == 0 || n >= images.len() {
+        return Cow::Borrowed(images);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(PART_SEED);
+    Cow::Owned(images.select(&stratified_subset(&images.labels, classes, n, &mut rng)))
+}
+
+/// Seed of the parts of the images that trials use, the same for every trial of every study.
+const PART_SEED: u64 = 0x7061_7274;
+
+/// The purposes that one try draws random numbers for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Weights,
+    Order,
+    Dropout,
+}
+
+/// The generator for a purpose in a try: one stream of ChaCha each.
+fn generator(seed: u64, attempt: u32, purpose: Purpose) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::from(attempt) * 3 + purpose as u64);
+    rng
+}
+
+/// Factor of the learning rate in a try, counted from 0.
+fn rate_factor(task: &TrainingTask<'_>, attempt: u32) -> f64 {
+    task.settings.restart.factor.powi(attempt as i32)
+}
+
+fn initial_rate(task: &TrainingTask<'_>, attempt: u32) -> f64 {
+    let rate = match &task.settings.schedule {
+        Schedule::Piecewise { stretches } => stretches.first().map_or(task.settings.learning_rate, |(rate, _)| *rate),
+        Schedule::Step { .. } | Schedule::OneCycle { .. } => task.settings.learning_rate,
+    };
+    rate * rate_factor(task, attempt)
+}
+
+enum TryEnd {
+    Complete,
+    Pruned { reason: String },
+    NoBetterThanChance,
+    NotFinite { epoch: u32, early: bool },
+}
+
+/// One try: a fresh network and its training.
+struct Try<'a> {
+    task: &'a TrainingTask<'a>,
+    learner: Learner,
+    watched: &'a LabelledImages,
+    /// The accuracy that one must be above, for as long as it has not been.
+    threshold: Option<f64>,
+    factor: f64,
+    begin: Instant,
+    deadline: Option<Instant>,
+    order: ChaCha8Rng,
+    curve: Vec<CurvePoint>,
+    /// Best accuracy at the end of an epoch.
+    best: f64,
+    /// Best accuracy at any look.
+    best_seen: f64,
+    epochs: u32,
+}
+
+impl<'a> Try<'a> {
+    fn new(task: &'a TrainingTask<'a>, attempt: u32, watched: &'a LabelledImages, deadline: Option<Instant>) -> Self {
+        let dropout = generator(task.seed, attempt, Purpose::Dropout).next_u64();
+        let mut weights = generator(task.seed, attempt, Purpose::Weights);
+        Try {
+            task,
+            learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout),
+            watched,
+            threshold: Some(threshold(task, watched)),
+            factor: rate_factor(task, attempt),
+            begin: Instant::now(),
+            deadline,
+            order: generator(task.seed, attempt, Purpose::Order),
+            curve: Vec::new(),
+            best: 0.0,
+            best_seen: 0.0,
+            epochs: 0,
+        }
+    }
+
+    fn run(&mut self, report: &mut dyn FnMut(TrainingProgress)) -> TryEnd {
+        let task = self.task;
+        let epochs = task.settings.epochs.max(1);
+        let batch_size = task.settings.batch_size.max(1) as usize;
+        let mut batches = Batches::new(task.train, task.normalizer, task.augmentation, batch_size);
+        let steps_in_epoch = batches.in_a_pass();
+        let total_steps = steps_in_epoch * epochs as usize;
+        let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
+        let read_every = if crate::device::is_cpu(task.device) { 1 } else { STEPS_BETWEEN_READS };
+        let mut steps = 0;
+        let mut last_report = Instant::now();
+        for epoch in 0.. {
+            self.epochs = epoch + 1;
+            let mut loss = LossMeter::default();
+            let mut order = std::mem::replace(&mut self.order, ChaCha8Rng::seed_from_u64(0));
+            batches.start_shuffled(&mut order);
+            let mut out_of_time = false;
+            while let Some(batch) = batches.next_batch(&mut order) {
+                let progress = self.progress(steps, total_steps);
+                // Under a time limit the settings' epochs are stretched over the time, not counted in passes.
+                let schedule_epoch =
+                    if self.deadline.is_some() { (progress * f64::from(epochs)) as u32 } else { epoch };
+                let rate = task.settings.schedule.learning_rate(task.settings.learning_rate, schedule_epoch, progress);
+                loss.add(self.learner.step(batch.images, batch.labels, rate * self.factor), batch.labels.len());
+                steps += 1;
+                if steps % read_every == 0 && !loss.read().is_finite() {
+                    return self.not_finite(epoch);
+                }
+                if last_report.elapsed() >= REPORT_INTERVAL {
+                    last_report = Instant::now();
+                    let progress = self.progress(steps, total_steps);
+                    report(TrainingProgress::Step { progress, train_loss: loss.read() });
+                }
+                // At an epoch's end its own accuracy is looked at, below.
+                if steps == look_after && steps % steps_in_epoch != 0 && self.threshold.is_some() {
+                    self.look();
+                    if self.threshold.is_some() {
+                        return TryEnd::NoBetterThanChance;
+                    }
+                }
+                if self.is_over(steps) {
+                    out_of_time = true;
+                    break;
+                }
+            }
+            self.order = order;
+            let train_loss = loss.read();
+            if !train_loss.is_finite() {
+                return self.not_finite(epoch);
+            }
+            let last = out_of_time || (self.deadline.is_none() && epoch + 1 >= epochs);
+            let mut valid_accuracy = 0.0;
+            if task.valid.is_some() {
+                valid_accuracy = self.look();
+                self.best = self.best.max(valid_accuracy);
+            } else if self.threshold.is_some() && steps >= look_after {
+                self.look();
+            }
+            let point = CurvePoint { epoch: epoch + 1, train_loss, valid_accuracy };
+            self.curve.push(point);
+            report(TrainingProgress::Epoch { point });
+            // A final training that is too short for a look is taken as it is; a trial has been looked at.
+            if self.threshold.is_some() && (steps >= look_after || (last && task.valid.is_some())) {
+                return TryEnd::NoBetterThanChance;
+            }
+            if last {
+                break;
+            }
+            if let Some(rule) = task.prune
+                && rule.epoch == epoch + 1
+                && valid_accuracy < rule.valid_accuracy
+            {
+                let reason = format!(
+                    "validation accuracy {valid_accuracy:.4} after epoch {} is below {:.4}",
+                    rule.epoch, rule.valid_accuracy
+                );
+                return TryEnd::Pruned { reason };
+            }
+        }
+        TryEnd::Complete
+    }
+
+    /// Accuracy now. Notes whether it is above the threshold.
+    fn look(&mut self) -> f64 {
+        let network = self.learner.network();
+        let predictions = predict(&network, self.watched, self.task.normalizer, self.task.device);
+        let accuracy = predictions.accuracy(&self.watched.labels).value();
+        self.best_seen = self.best_seen.max(accuracy);
+        if self.threshold.is_some_and(|threshold| accuracy > threshold) {
+            self.threshold = None;
+        }
+        accuracy
+    }
+
+    fn not_finite(&self, epoch: u32) -> TryEnd {
+        TryEnd::NotFinite { epoch: epoch + 1, early: self.threshold.is_some() }
+    }
+
+    /// Share of this try that is over, in [0, 1].
+    fn progress(&self, steps: usize, total_steps: usize) -> f64 {
+        match self.deadline {
+            None => steps as f64 / total_steps.max(1) as f64,
+            Some(deadline) => {
+                let all = deadline.saturating_duration_since(self.begin).as_secs_f64();
+                if all > 0.0 { (self.begin.elapsed().as_secs_f64() / all).min(1.0) } else { 1.0 }
+            }
+        }
+    }
+
+    /// Whether the next step would end beyond the deadline, going by the mean of those done.
+    fn is_over(&self, steps: usize) -> bool {
+        self.deadline.is_some_and(|deadline| {
+            let step = self.begin.elapsed().div_f64(steps.max(1) as f64);
+            Instant::now() + step > deadline
+        })
+    }
+}
+
+/// The accuracy that counts as no better than chance on `images`.
+fn threshold(task: &TrainingTask<'_>, images: &LabelledImages) -> f64 {
+    let classes = task.graph.classes();
+    let most = images.class_counts(classes as usize).into_iter().max().unwrap_or(0);
+    let share = if images.is_empty() { 0.0 } else { most as f64 / images.len() as f64 };
+    task.settings.restart.threshold(share, classes)
+}
+
+/// The mean loss of an epoch, summed up on the device and read from it as seldom as may be.
+#[derive(Default)]
+struct LossMeter {
+    pending: Option<Tensor<1>>,
+    sum: f64,
+    images: usize,
+}
+
+impl LossMeter {
+    fn add(&mut self, loss: Tensor<1>, images: usize) {
+        let loss = loss * images as f64;
+        self.pending = Some(match self.pending.take() {
+            Some(pending) => pending + loss,
+            None => loss,
+        });
+        self.images += images;
+    }
+
+    /// The mean until now; not finite where any loss was not.
+    fn read(&mut self) -> f64 {
+        if let Some(pending) = self.pending.take() {
+            self.sum += f64::from(pending.into_scalar::<f32>());
+        }
+        self.sum / self.images.max(1) as f64
+    }
+}

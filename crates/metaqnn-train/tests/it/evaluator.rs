@@ -1,0 +1,117 @@
+//! The evaluator on the embedded digits.
+
+use metaqnn_core::ports::{Evaluator, FinalJob, PruneRule, TrainingProgress, TrialJob};
+use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
+use metaqnn_core::study::{Failure, Outcome, TrialNumber};
+use metaqnn_train::{Network, NetworkEvaluator, map_shape, normalizer, parse_device, predict};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::settings::{digits, plain};
+
+const NETWORK: &str = "[C(16,3,1), C(16,3,1), P(2,2), FC(32), SM(10)]";
+
+/// Everything that draws random numbers is on.
+fn random_settings() -> TrainingSettings {
+    TrainingSettings {
+        epochs: 3,
+        batch_norm: true,
+        max_dropout: 0.3,
+        label_smoothing: 0.1,
+        augmentation: AugmentationChoice::MirrorAndShift,
+        weight_decay: 1e-4,
+        schedule: Schedule::OneCycle { warmup: 0.3 },
+        learning_rate: 0.01,
+        ..plain()
+    }
+}
+
+fn evaluator(settings: TrainingSettings) -> NetworkEvaluator {
+    NetworkEvaluator::new("cpu", digits(), settings.clone(), settings).unwrap()
+}
+
+fn job(seed: u64) -> TrialJob {
+    TrialJob { trial: TrialNumber(1), architecture: NETWORK.parse().unwrap(), seed, prune: None }
+}
+
+#[test]
+fn a_network_learns_the_digits_and_the_same_job_gives_the_same_evaluation() {
+    let mut evaluator = evaluator(random_settings());
+    let mut points = Vec::new();
+    let mut first = evaluator.evaluate(&job(7), &mut |progress| {
+        if let TrainingProgress::Epoch { point } = progress {
+            points.push(point);
+        }
+    });
+    assert_eq!(points, first.curve);
+    assert_eq!((first.epochs, first.tries), (3, 1));
+    let accuracies: Vec<f64> = first.curve.iter().map(|point| point.valid_accuracy).collect();
+    let best = first.outcome.valid_accuracy().unwrap().value();
+    assert_eq!(best, accuracies.iter().copied().fold(0.0, f64::max));
+    assert!(best > 0.8, "{first:?}");
+
+    let mut second = evaluator.evaluate(&job(7), &mut |_| {});
+    let other = evaluator.evaluate(&job(8), &mut |_| {});
+    (first.train_seconds, second.train_seconds) = (0.0, 0.0);
+    assert_eq!(first, second);
+    assert_ne!(first.curve, other.curve);
+}
+
+#[test]
+fn trials_use_the_same_part_of_the_images() {
+    let few = TrainingSettings { train_images: 100, valid_images: 50, epochs: 1, ..plain() };
+    let evaluation = evaluator(few).evaluate(&job(1), &mut |_| {});
+    // 50 images: every accuracy is a multiple of 0.02.
+    let accuracy = evaluation.curve[0].valid_accuracy * 50.0;
+    assert!((accuracy - accuracy.round()).abs() < 1e-9);
+}
+
+#[test]
+fn a_network_that_falls_behind_is_pruned() {
+    let prune = Some(PruneRule { epoch: 1, valid_accuracy: 1.1 });
+    let evaluation = evaluator(random_settings()).evaluate(&TrialJob { prune, ..job(7) }, &mut |_| {});
+    assert!(matches!(evaluation.outcome, Outcome::Pruned { .. }), "{evaluation:?}");
+    assert_eq!(evaluation.epochs, 1);
+}
+
+#[test]
+fn what_does_not_fit_is_a_failure_and_not_a_panic() {
+    let architecture = "[C(16,3,1), P(3,2), C(16,1,1), P(3,2), C(16,1,1), P(2,2), SM(10)]".parse().unwrap();
+    let evaluation = evaluator(plain()).evaluate(&TrialJob { architecture, ..job(1) }, &mut |_| {});
+    assert!(matches!(evaluation.outcome, Outcome::Failed { failure: Failure::Worker { .. } }), "{evaluation:?}");
+}
+
+#[test]
+fn the_final_training_gives_the_weights_that_were_scored() {
+    let settings = random_settings();
+    let final_job =
+        FinalJob { trial: TrialNumber(1), architecture: NETWORK.parse().unwrap(), seed: 3, time_limit_seconds: None };
+    let result = evaluator(settings.clone()).evaluate_final(&final_job, &mut |_| {}).unwrap();
+    assert!(result.test_accuracy > 0.8, "{}", result.test_accuracy);
+    assert_eq!((result.epochs, result.train_losses.len()), (3, 3));
+
+    let data = digits();
+    let graph =
+        metaqnn_core::graph::Graph::new(&final_job.architecture, map_shape(data.shape()), settings.network_options())
+            .unwrap();
+    let device = parse_device("cpu").unwrap();
+    let network = Network::new(&graph, &device, &mut ChaCha8Rng::seed_from_u64(99));
+    let network = network.with_safetensors(&result.weights).unwrap();
+    let predictions = predict(&network, &data.test, &normalizer(&data, &settings), &device);
+    assert_eq!(predictions.accuracy(&data.test.labels).value(), result.test_accuracy);
+    assert_eq!(result.test_images, data.test.len() as u64);
+}
+
+#[test]
+fn the_final_training_ends_with_its_time() {
+    let settings = TrainingSettings { epochs: 1_000, ..random_settings() };
+    let final_job = FinalJob {
+        trial: TrialNumber(1),
+        architecture: NETWORK.parse().unwrap(),
+        seed: 3,
+        time_limit_seconds: Some(1.0),
+    };
+    let result = evaluator(settings).evaluate_final(&final_job, &mut |_| {}).unwrap();
+    assert!(result.train_seconds > 0.3 && result.train_seconds < 1.5, "{}", result.train_seconds);
+    assert!(result.epochs < 1_000);
+}

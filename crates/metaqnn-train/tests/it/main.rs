@@ -1,0 +1,9 @@
+//! Integration tests: real trainings on the embedded digits and small made-up images.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod evaluator;
+mod exactness;
+mod network;
+mod settings;
+mod trainer;

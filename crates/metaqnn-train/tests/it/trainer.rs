@@ -1,0 +1,106 @@
+//! The restart rule, and losses that are not finite.
+
+use metaqnn_core::graph::{Graph, MapShape};
+use metaqnn_core::ports::TrainingProgress;
+use metaqnn_core::settings::{Optimizer, RestartSettings, TrainingSettings};
+use metaqnn_core::study::Failure;
+use metaqnn_data::{LabelledImages, Normalizer, Preprocessing};
+use metaqnn_train::{Training, TrainingEnd, TrainingTask, parse_device, train};
+
+use crate::settings::{light_and_dark, plain};
+
+const RESTART: RestartSettings =
+    RestartSettings { tries: 3, factor: 0.1, margin: 0.05, scale_margin: false, min_steps: 0 };
+
+/// Trains on images that are easy to tell apart; also gives the learning rates of the restarts.
+fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &LabelledImages) -> (Training, Vec<f64>) {
+    let architecture = "[C(4,3,1), SM(2)]".parse().unwrap();
+    let graph = Graph::new(&architecture, MapShape::new(1, 6, 6), settings.network_options()).unwrap();
+    let mut rates = Vec::new();
+    let task = TrainingTask {
+        graph: &graph,
+        settings,
+        train: train_images,
+        valid: Some(valid),
+        normalizer: &Normalizer::fit(Preprocessing::Standardize, train_images, 255),
+        augmentation: None,
+        seed: 1,
+        prune: None,
+        time_limit: None,
+        device: &parse_device("cpu").unwrap(),
+    };
+    let training = train(&task, &mut |progress| {
+        if let TrainingProgress::Restart { learning_rate, .. } = progress {
+            rates.push(learning_rate);
+        }
+    });
+    (training, rates)
+}
+
+fn mislabelled(n: usize) -> LabelledImages {
+    let mut images = light_and_dark(n);
+    images.labels.iter_mut().for_each(|label| *label = 1 - *label);
+    images
+}
+
+#[test]
+fn easy_images_are_learned_at_the_first_try() {
+    let settings = TrainingSettings { restart: RESTART, ..plain() };
+    let (training, rates) = run(&settings, &light_and_dark(256), &light_and_dark(64));
+    assert_eq!((training.end, training.tries, training.epochs), (TrainingEnd::Complete, 1, 2));
+    assert_eq!(training.best_valid_accuracy.unwrap().value(), 1.0);
+    assert!(rates.is_empty());
+}
+
+#[test]
+fn what_stays_no_better_than_chance_is_begun_again_and_then_fails() {
+    // Validation labels are the wrong way round, so the better it learns, the worse it does.
+    let settings = TrainingSettings { restart: RESTART, epochs: 5, ..plain() };
+    let (training, rates) = run(&settings, &light_and_dark(256), &mislabelled(64));
+    assert!(matches!(training.end, TrainingEnd::Failed(Failure::FailedToLearn { tries: 3, .. })), "{training:?}");
+    // One epoch a try.
+    assert_eq!((training.tries, training.epochs, training.curve.len()), (3, 3, 1));
+    assert_eq!(rates.len(), 2);
+    assert!((rates[0] - 0.0003).abs() < 1e-12 && (rates[1] - 0.00003).abs() < 1e-12, "{rates:?}");
+}
+
+#[test]
+fn the_rule_waits_for_its_steps() {
+    // 8 steps an epoch.
+    for (min_steps, epochs_a_try) in [(0, 1), (8, 1), (9, 2), (16, 2), (20, 3), (1_000, 5)] {
+        let restart = RestartSettings { tries: 2, min_steps, ..RESTART };
+        let settings = TrainingSettings { restart, epochs: 5, ..plain() };
+        let (training, _) = run(&settings, &light_and_dark(256), &mislabelled(64));
+        assert_eq!(training.epochs, 2 * epochs_a_try, "{min_steps} steps");
+        assert!(matches!(training.end, TrainingEnd::Failed(Failure::FailedToLearn { tries: 2, .. })));
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_try() {
+    let settings = TrainingSettings {
+        optimizer: Optimizer::Sgd { momentum: 0.0, nesterov: false },
+        learning_rate: 1e30,
+        restart: RestartSettings { tries: 1, ..RESTART },
+        ..plain()
+    };
+    let (training, _) = run(&settings, &light_and_dark(256), &light_and_dark(64));
+    assert_eq!(training.end, TrainingEnd::Failed(Failure::LossNotFinite { epoch: 1 }));
+
+    // The third try has a learning rate to live with.
+    let restart = RestartSettings { tries: 3, factor: 1e-16, ..RESTART };
+    let settings = TrainingSettings { restart, epochs: 5, ..settings };
+    let (training, rates) = run(&settings, &light_and_dark(256), &light_and_dark(64));
+    assert_eq!((training.tries, rates.len()), (3, 2), "{training:?}");
+    assert!(!matches!(training.end, TrainingEnd::Failed(Failure::LossNotFinite { .. })), "{training:?}");
+}
+
+#[test]
+fn the_reward_is_the_best_accuracy_at_the_end_of_an_epoch() {
+    // A threshold that only the last epochs pass, and a look at the rule between two epochs of 8 steps.
+    let restart = RestartSettings { tries: 1, margin: 0.4, min_steps: 20, ..RESTART };
+    let settings = TrainingSettings { restart, epochs: 5, learning_rate: 0.001, ..plain() };
+    let (training, _) = run(&settings, &light_and_dark(256), &light_and_dark(64));
+    let best = training.curve.iter().map(|point| point.valid_accuracy).fold(0.0, f64::max);
+    assert_eq!(training.best_valid_accuracy.map(|accuracy| accuracy.value()), Some(best), "{training:?}");
+}
