@@ -1,16 +1,48 @@
-//! Image data sets for metaqnn.
+//! Image data sets for metaqnn: found, fetched, read, checked, split, normalized and augmented.
+//!
+//! Images stay the bytes they were stored as, NCHW, and become numbers batch by batch. Nothing here knows a tensor
+//! library, and nothing draws a random number but from a generator handed to it.
+//!
+//! ```
+//! use metaqnn_data::{DataSource, Normalizer, Preprocessing, SplitSettings, data_dir, load};
+//!
+//! let source: DataSource = "digits".parse()?;
+//! let digits = load(&source, &data_dir(None)?, &SplitSettings::default())?;
+//! assert_eq!((digits.train.len(), digits.valid.len(), digits.test.len()), (1_197, 300, 300));
+//!
+//! let normalizer = Normalizer::fit(Preprocessing::Standardize, &digits.train, digits.max_value);
+//! let mut image = vec![0.0; digits.shape().pixels()];
+//! normalizer.apply(digits.train.image(0), &mut image);
+//! # Ok::<(), metaqnn_data::DataError>(())
+//! ```
+//!
+//! # Reading order
+//!
+//! - `data_set`: [`LabelledImages`] and the [`DataSet`] of three splits, what all else is about;
+//! - `source`: [`DataSource`], the names of data sets, and [`data_dir`], where they lie;
+//! - `load`: [`load`], from a name to a data set; `files` says which files that takes and where they may lie;
+//! - `digits`, `idx`, `cifar`, `svhn`: one format each, read through `file_reader`, where every error gets its file
+//!   and offset; `mat`, the container of `svhn`;
+//! - `split`: which images are for validation, and [`stratified_subset`];
+//! - `normalize`, `augment`, `batches`: from bytes to what a network sees, the inner loop of training;
+//! - `fetch`: [`fetch`], downloads from the public homes;
+//! - `report`: [`list`] and [`check`], for people and scripts;
+//! - `error`: [`DataError`].
+
 mod augment;
 mod batches;
 mod cifar;
 mod data_set;
 mod digits;
 mod error;
+mod fetch;
 mod file_reader;
 mod files;
 mod idx;
 mod load;
 mod mat;
 mod normalize;
+mod report;
 mod source;
 mod split;
 mod svhn;
@@ -19,7 +51,9 @@ pub use augment::Augmentation;
 pub use batches::{Batch, Batches, fill_batch};
 pub use data_set::{DataSet, ImageShape, LabelledImages};
 pub use error::DataError;
+pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_svhn_extra};
 pub use load::{load, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
+pub use report::{ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, list};
 pub use source::{DataSource, data_dir};
 pub use split::{DEFAULT_SPLIT_SEED, SplitSettings, stratified_subset};

@@ -71,7 +71,6 @@ const LONGEST_SMALL_ELEMENT: u64 = 256;
 #[derive(Debug)]
 pub(crate) struct Variable {
     pub(crate) name: String,
-    pub(crate) dimensions: Vec<u64>,
     pub(crate) number: NumberType,
     /// The numbers as they are stored.
     pub(crate) data: Vec<u8>,
@@ -291,7 +290,7 @@ fn read_variable(
     let data = reader.bytes(tag.size, &format!("numbers of {name}"))?;
     reader.skip(tag.padding, "padding")?;
     reader.expect_end()?;
-    Ok(Some(Variable { name, dimensions, number, data, offset, order }))
+    Ok(Some(Variable { name, number, data, offset, order }))
 }
 
 /// Passes over what is left of a variable that is not wanted.

@@ -131,7 +131,7 @@ impl Decoder<'_> {
                 valid_accuracy: self.accuracy("valid_accuracy")?,
                 reason: self.get("prune_reason")?,
             }),
-            "failed" => Ok(Outcome::Failed { failure: self.parsed("failure", serde_json::from_str)? }),
+            "failed" => Ok(Outcome::Failed { failure: self.parsed("failure", |text| serde_json::from_str(text))? }),
             other => Err(self.damaged("state", format!("{other:?} is no state of a finished trial"))),
         }
     }

@@ -71,7 +71,9 @@ impl Schema {
                 written_by: last_writer(connection).unwrap_or_else(|_| "of a later version".into()),
             }),
             Ok(found) if found >= 1 => Ok(found),
-            _ => Err(StoreError::Damaged { path: path.into(), reason: format!("it says that its schema is {version}") }),
+            _ => {
+                Err(StoreError::Damaged { path: path.into(), reason: format!("it says that its schema is {version}") })
+            }
         }
     }
 
@@ -86,7 +88,8 @@ impl Schema {
                 path: path.into(),
                 from,
                 to: self.version(),
-                reason: std::error::Error::source(&error).map_or_else(|| error.to_string(), |source| source.to_string()),
+                reason: std::error::Error::source(&error)
+                    .map_or_else(|| error.to_string(), |source| source.to_string()),
             },
         })
     }
@@ -102,7 +105,8 @@ impl Schema {
         let dangling =
             transaction.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0))?;
         if dangling > 0 {
-            return Err(rusqlite::Error::ModuleError(format!("{dangling} rows refer to trials that are not there")));
+            let reason = format!("{dangling} rows refer to trials that are not there");
+            return Err(rusqlite::Error::ToSqlConversionFailure(reason.into()));
         }
         transaction.commit()
     }
@@ -110,10 +114,8 @@ impl Schema {
 
 fn note_schema(connection: &Connection, schema: u32) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", schema)?;
-    connection.execute(
-        "INSERT INTO schema_history (schema, version) VALUES (?1, ?2)",
-        (schema, env!("CARGO_PKG_VERSION")),
-    )?;
+    connection
+        .execute("INSERT INTO schema_history (schema, version) VALUES (?1, ?2)", (schema, env!("CARGO_PKG_VERSION")))?;
     Ok(())
 }
 
@@ -223,7 +225,8 @@ mod tests {
     #[test]
     fn a_migrated_study_has_the_schema_of_a_new_one() {
         let tables = |connection: &Connection| -> Vec<String> {
-            let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+            let mut statement =
+                connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
             statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
         let (_folder, path, mut old) = schema_1();

@@ -1,8 +1,12 @@
-//! The configuration of a study.
+//! The configuration of a study: presets, overlays, and the check that names every violation.
 
+mod preset;
+mod study_settings;
 mod training;
 mod violation;
 
+pub use preset::{Preset, SettingsError, merge, set};
+pub use study_settings::{AgentName, FinalSettings, LimitSettings, SearchSettings, Settings};
 pub use training::{
     AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,
 };

@@ -1,7 +1,11 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
+mod generators;
 mod record;
+#[allow(clippy::module_inception)]
+mod study;
 mod trial;
 
 pub use record::{EventKind, EventRecord, FinalRecord, StudyHeader, Transition, TrialRecord};
+pub use study::{Ask, AskedTrial, ReplayError, Study};
 pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, TrialNumber, TrialState};

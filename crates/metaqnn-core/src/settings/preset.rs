@@ -1,0 +1,174 @@
+//! The presets, as commented TOML, and how other settings are laid over them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use toml_edit::{DocumentMut, Item, Table};
+
+use super::violation::Violation;
+
+/// A named set of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// Minutes on a CPU.
+    Quick,
+    /// The method as published.
+    Paper,
+}
+
+impl Preset {
+    /// The settings with their comments, for a data set.
+    ///
+    /// # Errors
+    ///
+    /// Only where the embedded text is broken, which a test rules out.
+    pub fn document(self, data: &str) -> Result<DocumentMut, SettingsError> {
+        let text = match self {
+            Preset::Quick => include_str!("presets/quick.toml"),
+            Preset::Paper => include_str!("presets/paper.toml"),
+        };
+        let mut document = parse(text)?;
+        if self == Preset::Paper && data == "cifar10" {
+            merge(&mut document, &parse(include_str!("presets/paper-cifar10.toml"))?)?;
+        }
+        Ok(document)
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "quick" => Ok(Preset::Quick),
+            "paper" => Ok(Preset::Paper),
+            _ => Err(format!("{text:?} is not a preset: quick, paper")),
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Preset::Quick => "quick",
+            Preset::Paper => "paper",
+        })
+    }
+}
+
+/// Why settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// Not TOML, or a value of the wrong kind.
+    #[error("{0}")]
+    Syntax(String),
+    /// A key that is not a setting.
+    #[error("{key} is not a setting; there are: {}", known.join(", "))]
+    Unknown {
+        /// The key with its tables.
+        key: String,
+        /// The keys in its table.
+        known: Vec<String>,
+    },
+    /// Values out of range.
+    #[error("{}", lines(.0))]
+    Violations(Vec<Violation>),
+}
+
+fn lines(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn parse(text: &str) -> Result<DocumentMut, SettingsError> {
+    text.parse::<DocumentMut>().map_err(|error| SettingsError::Syntax(error.to_string()))
+}
+
+/// Lays `overlay` over `base`: values replace values, comments of `base` stay.
+///
+/// # Errors
+///
+/// [`SettingsError::Unknown`] for a key that `base` does not have.
+pub fn merge(base: &mut DocumentMut, overlay: &DocumentMut) -> Result<(), SettingsError> {
+    merge_table(base.as_table_mut(), overlay.as_table(), "")
+}
+
+fn merge_table(base: &mut Table, overlay: &Table, path: &str) -> Result<(), SettingsError> {
+    for (key, item) in overlay.iter() {
+        let full = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
+        let known = base.iter().map(|(name, _)| name.to_string()).collect();
+        match (base.get_mut(key), item) {
+            (None, _) => return Err(SettingsError::Unknown { key: full, known }),
+            (Some(Item::Table(inner)), Item::Table(new)) => merge_table(inner, new, &full)?,
+            (Some(slot), new) => replace(slot, new),
+        }
+    }
+    Ok(())
+}
+
+fn replace(slot: &mut Item, new: &Item) {
+    let decor = slot.as_value().map(|value| value.decor().clone());
+    *slot = new.clone();
+    if let (Some(value), Some(decor)) = (slot.as_value_mut(), decor) {
+        *value.decor_mut() = decor;
+    }
+}
+
+/// Sets one key, `path=value` as in `training.epochs=3`; a value that is not TOML is taken as a string.
+///
+/// # Errors
+///
+/// [`SettingsError`] for a key that is not a setting.
+pub fn set(base: &mut DocumentMut, assignment: &str) -> Result<(), SettingsError> {
+    let (path, value) = assignment
+        .split_once('=')
+        .ok_or_else(|| SettingsError::Syntax(format!("{assignment:?}: expected KEY=VALUE, for example training.epochs=3")))?;
+    let keys: Vec<&str> = path.trim().split('.').collect();
+    let value = value.trim();
+    let item = match format!("v = {value}").parse::<DocumentMut>() {
+        Ok(document) => document["v"].clone(),
+        Err(_) => toml_edit::value(value),
+    };
+    let mut slot = base.as_item_mut();
+    for (depth, key) in keys.iter().enumerate() {
+        let known =
+            slot.as_table_like().map(|t| t.iter().map(|(name, _)| name.to_string()).collect()).unwrap_or_default();
+        slot = slot
+            .as_table_like_mut()
+            .and_then(|table| table.get_mut(key))
+            .ok_or_else(|| SettingsError::Unknown { key: keys[..=depth].join("."), known })?;
+    }
+    replace(slot, &item);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn presets_are_whole_and_in_range() {
+        for preset in [Preset::Quick, Preset::Paper] {
+            for data in ["digits", "cifar10"] {
+                Settings::from_toml(&preset.document(data).unwrap().to_string()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn overlays_keep_comments_and_refuse_unknown_keys() {
+        let mut document = Preset::Quick.document("digits").unwrap();
+        set(&mut document, "training.epochs=7").unwrap();
+        set(&mut document, "search.device=cuda:0").unwrap();
+        let settings = Settings::from_toml(&document.to_string()).unwrap();
+        assert_eq!((settings.training.epochs, settings.search.device.as_str()), (7, "cuda:0"));
+        assert!(document.to_string().contains('#'));
+        let error = set(&mut document, "training.epoch=7").unwrap_err().to_string();
+        assert!(error.contains("training.epoch is not a setting") && error.contains("epochs"), "{error}");
+        set(&mut document, "training.epochs=0").unwrap();
+        set(&mut document, "space.max_layers=0").unwrap();
+        let error = Settings::from_toml(&document.to_string()).unwrap_err().to_string();
+        assert!(error.contains("training.epochs = 0") && error.contains("space.max_layers = 0"), "{error}");
+    }
+}

@@ -1,0 +1,182 @@
+//! All settings of a study.
+
+use serde::{Deserialize, Serialize};
+
+use super::preset::SettingsError;
+use super::training::{Optimizer, Schedule, TrainingSettings};
+use super::violation::Violation;
+use crate::agent::{AgentSettings, EpsilonStretch};
+use crate::space::SpaceSettings;
+
+/// All settings of a study, as the presets have them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How long and with what.
+    pub search: SearchSettings,
+    /// What is searched.
+    pub space: SpaceSettings,
+    /// How the agent learns.
+    pub agent: AgentSettings,
+    /// How trials are trained.
+    pub training: TrainingSettings,
+    /// What is not trained at all.
+    pub limits: LimitSettings,
+    /// What is done with the best network.
+    #[serde(rename = "final")]
+    pub final_phase: FinalSettings,
+}
+
+/// Which agent proposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentName {
+    /// The project's own choice: Q-learning.
+    Default,
+    /// Q-learning as published.
+    Paper,
+    /// Every action uniform.
+    Random,
+}
+
+/// Table `[search]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSettings {
+    /// The agent.
+    pub agent: AgentName,
+    /// Unique models to train; 0 where the budget ends the search.
+    pub models: u64,
+    /// Seconds for the whole run, final training included; 0 where the models end it.
+    pub budget_seconds: f64,
+    /// Seed from which every generator is derived.
+    pub seed: u64,
+    /// Worker processes; 0 for one a core.
+    pub workers: u32,
+    /// Threads of each worker.
+    pub threads: u32,
+    /// Device, as `cpu` or `cuda:0`.
+    pub device: String,
+}
+
+/// Table `[limits]`: networks over one of them are not trained, and their reward is that of a failure. 0: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Trainable values.
+    pub params: u64,
+    /// Predicted memory of training, in MiB.
+    pub memory_mib: u64,
+    /// Millions of FLOPs, forward, for one image.
+    pub mflops: u64,
+}
+
+/// Table `[final]`: the best network is trained on training and validation data and measured once on the test data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalSettings {
+    /// Whether a search ends with it.
+    pub enabled: bool,
+    /// Share of the budget that it takes, where there is one.
+    pub budget_share: f64,
+    /// How it trains.
+    pub training: TrainingSettings,
+}
+
+impl Settings {
+    /// Reads settings that are complete.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] with line and key where the text cannot be read, or with every violation.
+    pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
+        let settings: Settings = toml::from_str(text).map_err(|error| SettingsError::Syntax(error.to_string()))?;
+        let violations = settings.violations();
+        if violations.is_empty() { Ok(settings) } else { Err(SettingsError::Violations(violations)) }
+    }
+
+    /// Everything that is out of its range.
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut found = self.space.violations();
+        let agent = &self.agent;
+        for (path, value) in [
+            ("agent.initial_q_value", agent.initial_q_value),
+            ("agent.q_learning_rate", agent.q_learning_rate),
+            ("agent.discount_factor", agent.discount_factor),
+        ] {
+            share(path, value, &mut found);
+        }
+        if agent.epsilon_schedule.stretches.is_empty() {
+            found.push(Violation::new("agent.epsilon_schedule", "[]", "a list of at least one stretch"));
+        }
+        for stretch in &agent.epsilon_schedule.stretches {
+            share("agent.epsilon_schedule.epsilon", stretch.epsilon(), &mut found);
+            if let EpsilonStretch::Share { share: part, .. } = stretch {
+                share("agent.epsilon_schedule.share", *part, &mut found);
+            }
+        }
+        let seconds = self.search.budget_seconds;
+        if !(seconds.is_finite() && seconds >= 0.0) {
+            found.push(Violation::new("search.budget_seconds", seconds, "0 or more"));
+        }
+        if self.search.models == 0 && seconds == 0.0 {
+            found.push(Violation::new("search.models", 0, "above 0, or search.budget_seconds must be"));
+        }
+        if self.search.threads == 0 {
+            found.push(Violation::new("search.threads", 0, "at least 1"));
+        }
+        if !(0.0..0.95).contains(&self.final_phase.budget_share) {
+            found.push(Violation::new("final.budget_share", self.final_phase.budget_share, "in [0, 0.95)"));
+        }
+        check_training("training", &self.training, &mut found);
+        check_training("final.training", &self.final_phase.training, &mut found);
+        found
+    }
+}
+
+fn share(path: &str, value: f64, found: &mut Vec<Violation>) {
+    if !(0.0..=1.0).contains(&value) {
+        found.push(Violation::new(path, value, "in [0, 1]"));
+    }
+}
+
+fn check_training(path: &str, training: &TrainingSettings, found: &mut Vec<Violation>) {
+    let mut need = |holds: bool, key: &str, value: &dyn std::fmt::Display, allowed: &str| {
+        if !holds {
+            found.push(Violation::new(format!("{path}.{key}"), value, allowed));
+        }
+    };
+    need(training.epochs >= 1, "epochs", &training.epochs, "at least 1");
+    need((1..=65_536).contains(&training.batch_size), "batch_size", &training.batch_size, "in 1..=65536");
+    let rate = training.learning_rate;
+    need(rate > 0.0 && rate <= 10.0, "learning_rate", &rate, "in (0, 10]");
+    need((0.0..1.0).contains(&training.weight_decay), "weight_decay", &training.weight_decay, "in [0, 1)");
+    need((0.0..1.0).contains(&training.max_dropout), "max_dropout", &training.max_dropout, "in [0, 1)");
+    need((0.0..1.0).contains(&training.label_smoothing), "label_smoothing", &training.label_smoothing, "in [0, 1)");
+    let restart = training.restart;
+    need((1..=100).contains(&restart.tries), "restart.tries", &restart.tries, "in 1..=100");
+    need(restart.factor > 0.0 && restart.factor <= 1.0, "restart.factor", &restart.factor, "in (0, 1]");
+    need((0.0..1.0).contains(&restart.margin), "restart.margin", &restart.margin, "in [0, 1)");
+    match training.optimizer {
+        Optimizer::Adam { beta_1, beta_2, epsilon } => {
+            need((0.0..1.0).contains(&beta_1), "optimizer.beta_1", &beta_1, "in [0, 1)");
+            need((0.0..1.0).contains(&beta_2), "optimizer.beta_2", &beta_2, "in [0, 1)");
+            need(epsilon > 0.0 && epsilon < 1.0, "optimizer.epsilon", &epsilon, "in (0, 1)");
+        }
+        Optimizer::Sgd { momentum, .. } => {
+            need((0.0..1.0).contains(&momentum), "optimizer.momentum", &momentum, "in [0, 1)");
+        }
+    }
+    match &training.schedule {
+        Schedule::Step { every_epochs, factor } => {
+            need(*every_epochs >= 1, "schedule.every_epochs", every_epochs, "at least 1");
+            need(*factor > 0.0 && *factor <= 1.0, "schedule.factor", factor, "in (0, 1]");
+        }
+        Schedule::OneCycle { warmup } => {
+            need(*warmup > 0.0 && *warmup < 1.0, "schedule.warmup", warmup, "in (0, 1)");
+        }
+        Schedule::Piecewise { stretches } => {
+            need(!stretches.is_empty(), "schedule.stretches", &"[]", "a list of at least one [rate, epochs]");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Ask and tell.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::generators::{of_ask, of_tell, trial_seed};
+use super::record::{EventKind, EventRecord, Transition, TrialRecord};
+use super::trial::{Evaluation, Failure, TrialNumber};
+use crate::agent::{Agent, DecisionProcess, Novelty, QLearning, QTable, RandomAgent};
+use crate::graph::{Graph, NetworkOptions};
+use crate::settings::{AgentName, Settings};
+use crate::space::{Architecture, BuildAction, LayerState, SearchSpace};
+
+/// Repeats in a row after which the space counts as exhausted (spec 2).
+const EXHAUSTED_AFTER: u32 = 10_000;
+
+/// Draws after which everything the agent wants counts as in training elsewhere.
+const DRAWS: u32 = 1_000;
+
+/// A study in memory: the agent, what it knows, and what is in training.
+///
+/// It is derived: [`replay`](Study::replay) of the stored events rebuilds it bit for bit. It holds no curves and no texts of
+/// finished trials, so that it stays under 1 KiB a trial.
+pub struct Study {
+    settings: Settings,
+    space: SearchSpace,
+    agent: Box<dyn Agent<SearchSpace> + Send>,
+    seed: u64,
+    /// Trial and reward of every architecture that was finished; the reward is `None` where the agent was not told.
+    known: HashMap<Architecture, (TrialNumber, Option<f64>)>,
+    by_trial: HashMap<TrialNumber, Architecture>,
+    pending: BTreeMap<TrialNumber, AskedTrial>,
+    in_training: HashSet<Architecture>,
+    events: u64,
+    models: u64,
+    failed: u64,
+    repeats_in_a_row: u32,
+    lowest_epsilon: f64,
+}
+
+/// A trial that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AskedTrial {
+    /// Its number.
+    pub trial: TrialNumber,
+    /// What to train.
+    pub architecture: Architecture,
+    /// Seed of its training.
+    pub seed: u64,
+    /// ε at which it was sampled.
+    pub epsilon: f64,
+}
+
+/// The answer to an ask.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Train this, then tell.
+    Trial(AskedTrial),
+    /// Nothing to train: a repeat, or a network over a limit. The agent has learned of it; store it and ask again.
+    Event(Box<EventRecord>),
+    /// Everything the agent proposes is in training; ask again after the next tell.
+    Busy,
+    /// The agent proposes nothing that was not trained.
+    Exhausted,
+}
+
+/// Why a stored log does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The Q-table is not the one that the log says.
+    #[error("event {event}: the log gives Q-table {expected}, replaying it gives {found}; was it written by another version?")]
+    Hash {
+        /// The event.
+        event: u64,
+        /// What is stored.
+        expected: String,
+        /// What replaying gives.
+        found: String,
+    },
+    /// An event that cannot follow those before it.
+    #[error("event {event}: {reason}")]
+    Event {
+        /// The event.
+        event: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Study {
+    /// A study in which nothing has happened.
+    pub fn new(settings: Settings, space: SearchSpace, seed: u64) -> Self {
+        let agent: Box<dyn Agent<SearchSpace> + Send> = match settings.search.agent {
+            AgentName::Default | AgentName::Paper => Box::new(QLearning::new(&settings.agent)),
+            AgentName::Random => Box::new(RandomAgent::default()),
+        };
+        Study {
+            settings,
+            space,
+            agent,
+            seed,
+            known: HashMap::new(),
+            by_trial: HashMap::new(),
+            pending: BTreeMap::new(),
+            in_training: HashSet::new(),
+            events: 0,
+            models: 0,
+            failed: 0,
+            repeats_in_a_row: 0,
+            lowest_epsilon: 1.0,
+        }
+    }
+
+    /// Events so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Unique models finished; networks over a limit are not counted.
+    pub fn models(&self) -> u64 {
+        self.models
+    }
+
+    /// Trials that failed, those over a limit not counted.
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Trials in training.
+    pub fn pending(&self) -> impl Iterator<Item = &AskedTrial> {
+        self.pending.values()
+    }
+
+    /// The agent's Q-table.
+    pub fn q_table(&self) -> &QTable<LayerState, BuildAction> {
+        self.agent.q_table()
+    }
+
+    /// The Q-table's hash as stored, 16 hexadecimal digits.
+    pub fn q_table_hash(&self) -> String {
+        format!("{:016x}", self.agent.q_table().hash())
+    }
+
+    /// ε of the next ask, `progress` in [0, 1] of the search being over. It never rises.
+    pub fn epsilon(&self, progress: f64) -> f64 {
+        if self.settings.search.agent == AgentName::Random {
+            return 1.0;
+        }
+        let begun = self.models + self.pending.len() as u64;
+        self.settings.agent.epsilon_schedule.epsilon(begun, progress).min(self.lowest_epsilon)
+    }
+
+    /// Asks for the next trial, `progress` in [0, 1] of the search being over and `run_seconds` after its beginning.
+    pub fn ask(&mut self, progress: f64, run_seconds: f64) -> Ask {
+        if self.repeats_in_a_row >= EXHAUSTED_AFTER {
+            return Ask::Exhausted;
+        }
+        let epsilon = self.epsilon(progress);
+        // Events told and trials in training, so that every ask has a number of its own.
+        let mut generator = of_ask(self.seed, self.events + self.pending.len() as u64);
+        for _ in 0..DRAWS {
+            let actions = self.agent.propose(&self.space, epsilon, &mut generator);
+            let Ok(architecture) = self.space.architecture(&actions) else { continue };
+            if self.in_training.contains(&architecture) {
+                continue;
+            }
+            self.lowest_epsilon = epsilon;
+            match self.known.get(&architecture) {
+                Some((_, None)) => continue,
+                Some(&(trial, Some(reward))) => {
+                    self.learn(&actions, Some(reward), Novelty::Repeated);
+                    self.repeats_in_a_row += 1;
+                    return Ask::Event(Box::new(self.event(epsilon, EventKind::Repeat { trial }, run_seconds)));
+                }
+                None => {}
+            }
+            self.repeats_in_a_row = 0;
+            let trial = self.next_trial();
+            let seed = trial_seed(self.seed, trial);
+            let asked = AskedTrial { trial, architecture: architecture.clone(), seed, epsilon };
+            self.in_training.insert(architecture.clone());
+            self.pending.insert(trial, asked.clone());
+            return match self.over_limit(&architecture) {
+                Some(failure) => self
+                    .tell(trial, Evaluation::failed(failure), run_seconds)
+                    .map_or(Ask::Busy, |event| Ask::Event(Box::new(event))),
+                None => Ask::Trial(asked),
+            };
+        }
+        if self.pending.is_empty() { Ask::Exhausted } else { Ask::Busy }
+    }
+
+    /// Tells what came of a trial in training; the agent learns, and the event is to be stored. `None` for a trial that is
+    /// not in training.
+    pub fn tell(&mut self, trial: TrialNumber, evaluation: Evaluation, run_seconds: f64) -> Option<EventRecord> {
+        let asked = self.pending.remove(&trial)?;
+        self.in_training.remove(&asked.architecture);
+        let actions = self.space.actions(&asked.architecture).ok()?;
+        let reward = evaluation.outcome.reward(self.space.classes());
+        let graph = self.graph(&asked.architecture);
+        let record = TrialRecord {
+            trial,
+            seed: asked.seed,
+            params: graph.as_ref().map_or(0, Graph::params),
+            flops: graph.as_ref().map_or(0, Graph::flops),
+            transitions: self.transitions(&actions, reward.unwrap_or(0.0)),
+            architecture: asked.architecture,
+            evaluation,
+        };
+        self.count(&record);
+        self.learn(&actions, reward, Novelty::New);
+        Some(self.event(asked.epsilon, EventKind::Trial(Box::new(record)), run_seconds))
+    }
+
+    /// Takes up an event from the stored log.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError`] where it cannot follow, or the Q-table differs from the one that the log says.
+    pub fn replay(&mut self, event: &EventRecord) -> Result<(), ReplayError> {
+        let broken = |reason: String| ReplayError::Event { event: event.number, reason };
+        if event.number != self.events {
+            return Err(broken(format!("event {} was expected", self.events)));
+        }
+        match &event.kind {
+            EventKind::Trial(record) => {
+                let actions = self.space.actions(&record.architecture).map_err(|error| broken(error.to_string()))?;
+                self.repeats_in_a_row = 0;
+                self.count(record);
+                let reward = record.evaluation.outcome.reward(self.space.classes());
+                self.learn(&actions, reward, Novelty::New);
+            }
+            EventKind::Repeat { trial } => {
+                let architecture = self.by_trial.get(trial).cloned();
+                let architecture = architecture.ok_or_else(|| broken(format!("trial {trial} is not there")))?;
+                let reward = self.known.get(&architecture).and_then(|(_, reward)| *reward);
+                let actions = self.space.actions(&architecture).map_err(|error| broken(error.to_string()))?;
+                self.repeats_in_a_row += 1;
+                self.learn(&actions, reward, Novelty::Repeated);
+            }
+        }
+        self.events += 1;
+        self.lowest_epsilon = self.lowest_epsilon.min(event.epsilon);
+        let found = self.q_table_hash();
+        if found != event.q_table_hash {
+            return Err(ReplayError::Hash { event: event.number, expected: event.q_table_hash.clone(), found });
+        }
+        Ok(())
+    }
+
+    fn graph(&self, architecture: &Architecture) -> Option<Graph> {
+        let training = &self.settings.training;
+        let options = NetworkOptions { batch_norm: training.batch_norm, max_dropout: training.max_dropout };
+        Graph::new(architecture, self.space.input(), options).ok()
+    }
+
+    fn over_limit(&self, architecture: &Architecture) -> Option<Failure> {
+        let limits = &self.settings.limits;
+        let graph = self.graph(architecture)?;
+        let over = |what: &str, predicted: u64, limit: u64| {
+            (limit > 0 && predicted > limit).then(|| Failure::OverLimit { what: what.into(), predicted, limit })
+        };
+        over("parameters", graph.params(), limits.params)
+            .or_else(|| over("FLOPs an image", graph.flops(), limits.mflops.saturating_mul(1_000_000)))
+            .or_else(|| {
+                let predicted = graph.training_memory(self.settings.training.batch_size);
+                over("bytes of memory", predicted, limits.memory_mib.saturating_mul(1 << 20))
+            })
+    }
+
+    /// The smallest number that no trial has: after a kill the numbers of lost trials are used again.
+    fn next_trial(&self) -> TrialNumber {
+        let mut next = self.by_trial.len() as u64 + 1;
+        while next > 1 && !self.is_taken(TrialNumber(next - 1)) {
+            next -= 1;
+        }
+        while self.is_taken(TrialNumber(next)) {
+            next += 1;
+        }
+        TrialNumber(next)
+    }
+
+    fn is_taken(&self, trial: TrialNumber) -> bool {
+        self.by_trial.contains_key(&trial) || self.pending.contains_key(&trial)
+    }
+
+    fn count(&mut self, record: &TrialRecord) {
+        let outcome = &record.evaluation.outcome;
+        if outcome.counts_as_model() {
+            self.models += 1;
+            self.failed += u64::from(outcome.valid_accuracy().is_none());
+        }
+        let reward = outcome.reward(self.space.classes());
+        self.known.insert(record.architecture.clone(), (record.trial, reward));
+        self.by_trial.insert(record.trial, record.architecture.clone());
+    }
+
+    fn learn(&mut self, actions: &[BuildAction], reward: Option<f64>, novelty: Novelty) {
+        if let Some(reward) = reward {
+            let mut generator = of_tell(self.seed, self.events);
+            self.agent.learn(&self.space, actions, reward, novelty, &mut generator);
+        }
+    }
+
+    fn event(&mut self, epsilon: f64, kind: EventKind, run_seconds: f64) -> EventRecord {
+        let number = self.events;
+        self.events += 1;
+        EventRecord { number, epsilon, kind, q_table_hash: self.q_table_hash(), run_seconds }
+    }
+
+    fn transitions(&self, actions: &[BuildAction], reward: f64) -> Vec<Transition> {
+        let mut transitions = Vec::with_capacity(actions.len());
+        let mut state = self.space.start();
+        for action in actions {
+            let next = self.space.next_state(&state, action);
+            transitions.push(Transition {
+                state: self.space.observe(&state).to_string(),
+                action: action.to_string(),
+                reward: if next.is_some() { 0.0 } else { reward },
+                next_state: next.map(|next| self.space.observe(&next).to_string()).unwrap_or_default(),
+            });
+            match next {
+                Some(next) => state = next,
+                None => break,
+            }
+        }
+        transitions
+    }
+}

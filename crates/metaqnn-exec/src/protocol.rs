@@ -1,0 +1,45 @@
+//! What coordinator and worker say to each other: one JSON value a line. A line from the worker that announces weights is
+//! followed by that many bytes.
+
+use metaqnn_core::ports::{FinalEvaluation, FinalJob, TrainingProgress, TrialJob};
+use metaqnn_core::study::Evaluation;
+use serde::{Deserialize, Serialize};
+
+/// What a worker needs before its first job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerSetup {
+    /// The DATA argument.
+    pub data: String,
+    /// Folder of the data sets.
+    pub data_dir: String,
+    /// Every setting, as TOML.
+    pub settings: String,
+}
+
+/// A job for a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Train and validate.
+    Trial(TrialJob),
+    /// Train on everything and measure on the test data.
+    Final(FinalJob),
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// It has its data and waits for jobs.
+    Ready,
+    /// It cannot work at all.
+    Unable(String),
+    /// The training goes on.
+    Progress(TrainingProgress),
+    /// A trial ended.
+    Evaluated(Evaluation),
+    /// A final training ended; so many bytes of weights follow.
+    Final(FinalEvaluation, u64),
+    /// A final training gave no network.
+    FinalFailed(String),
+}

@@ -1,0 +1,256 @@
+//! The coordinator's side.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use metaqnn_core::ports::{FinalEvaluation, TrainingProgress};
+use metaqnn_core::study::{Evaluation, Failure, TrialNumber};
+
+use crate::protocol::{Job, Report, WorkerSetup};
+
+/// Times that a trial is begun before a dying worker counts as its failure.
+const ATTEMPTS: u32 = 3;
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// The process could not be started or spoken to.
+    #[error("worker {worker} could not be started: {source}")]
+    Start {
+        /// Its number, from 0.
+        worker: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// It said that it cannot work.
+    #[error("worker {worker}: {reason}")]
+    Unable {
+        /// Its number, from 0.
+        worker: usize,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// What happened to a job.
+#[derive(Debug)]
+pub enum PoolEvent {
+    /// A training goes on.
+    Progress(usize, TrialNumber, TrainingProgress),
+    /// A trial ended, or its worker died too often.
+    Evaluated(TrialNumber, Evaluation),
+    /// A final training ended.
+    Final(TrialNumber, Result<FinalEvaluation, String>),
+}
+
+/// Worker processes of this binary. Dropping it ends them.
+pub struct WorkerPool {
+    setup: WorkerSetup,
+    program: PathBuf,
+    threads: u32,
+    workers: Vec<Worker>,
+    sender: Sender<(usize, u64, Message)>,
+    receiver: Receiver<(usize, u64, Message)>,
+}
+
+struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    /// Counts the processes that had this place, so that a late word of a dead one is not taken for its successor's.
+    generation: u64,
+    job: Option<(Job, u32)>,
+}
+
+enum Message {
+    Said(Box<Report>, Vec<u8>),
+    Ended,
+}
+
+impl WorkerPool {
+    /// Starts `count` workers of `program` with `threads` threads each.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Start`] where a process cannot be started.
+    pub fn start(program: PathBuf, setup: WorkerSetup, count: usize, threads: u32) -> Result<Self, PoolError> {
+        let (sender, receiver) = mpsc::channel();
+        let mut pool = WorkerPool { setup, program, threads, workers: Vec::new(), sender, receiver };
+        for index in 0..count.max(1) {
+            let worker = pool.spawn(index, 0)?;
+            pool.workers.push(worker);
+        }
+        Ok(pool)
+    }
+
+    /// Number of workers.
+    pub fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Whether there is no worker; there always is one.
+    pub fn is_empty(&self) -> bool {
+        self.workers.is_empty()
+    }
+
+    /// Number of workers without a job.
+    pub fn idle(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.job.is_none()).count()
+    }
+
+    /// Hands `job` to a worker without one; gives it back where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The job, where every worker has one.
+    pub fn submit(&mut self, job: Job) -> Result<(), Box<Job>> {
+        match self.workers.iter().position(|worker| worker.job.is_none()) {
+            Some(index) => {
+                self.workers[index].job = Some((job, 1));
+                self.send(index);
+                Ok(())
+            }
+            None => Err(Box::new(job)),
+        }
+    }
+
+    /// Waits at most `timeout` for the next event.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`] where a worker cannot work at all.
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<PoolEvent>, PoolError> {
+        let (index, generation, message) = match self.receiver.recv_timeout(timeout) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
+        };
+        if generation != self.workers[index].generation {
+            return Ok(None);
+        }
+        let trial = self.workers[index].job.as_ref().map(|(job, _)| job_trial(job));
+        match (message, trial) {
+            (Message::Said(report, bytes), _) => match (*report, trial) {
+                (Report::Unable(reason), _) => Err(PoolError::Unable { worker: index, reason }),
+                (Report::Progress(progress), Some(trial)) => Ok(Some(PoolEvent::Progress(index, trial, progress))),
+                (Report::Evaluated(evaluation), Some(trial)) => {
+                    self.workers[index].job = None;
+                    Ok(Some(PoolEvent::Evaluated(trial, evaluation)))
+                }
+                (Report::Final(mut result, _), Some(trial)) => {
+                    self.workers[index].job = None;
+                    result.weights = bytes;
+                    Ok(Some(PoolEvent::Final(trial, Ok(result))))
+                }
+                (Report::FinalFailed(reason), Some(trial)) => {
+                    self.workers[index].job = None;
+                    Ok(Some(PoolEvent::Final(trial, Err(reason))))
+                }
+                _ => Ok(None),
+            },
+            (Message::Ended, _) => self.replace(index),
+        }
+    }
+
+    /// Starts a new process in the place of one that died, with its job where it was not tried too often.
+    fn replace(&mut self, index: usize) -> Result<Option<PoolEvent>, PoolError> {
+        let how = self.workers[index].child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let job = self.workers[index].job.take();
+        let generation = self.workers[index].generation + 1;
+        self.workers[index] = self.spawn(index, generation)?;
+        let Some((job, attempts)) = job else {
+            // It died without a job, so it would again.
+            return Err(PoolError::Unable { worker: index, reason: format!("it ended before it had a job: {how}") });
+        };
+        if attempts < ATTEMPTS {
+            self.workers[index].job = Some((job, attempts + 1));
+            self.send(index);
+            return Ok(None);
+        }
+        let trial = job_trial(&job);
+        Ok(Some(match job {
+            Job::Trial(_) => PoolEvent::Evaluated(trial, Evaluation::failed(Failure::WorkerDied { attempts, how })),
+            Job::Final(_) => PoolEvent::Final(trial, Err(format!("the worker died {attempts} times: {how}"))),
+        }))
+    }
+
+    fn send(&mut self, index: usize) {
+        let worker = &mut self.workers[index];
+        if let (Some(input), Some((job, _))) = (worker.input.as_mut(), worker.job.as_ref()) {
+            // A worker that cannot be written to has died, which its output tells.
+            let _ = write_line(input, job);
+        }
+    }
+
+    fn spawn(&self, index: usize, generation: u64) -> Result<Worker, PoolError> {
+        let failed = |source| PoolError::Start { worker: index, source };
+        let mut command = Command::new(&self.program);
+        command
+            .arg("worker")
+            .env("RAYON_NUM_THREADS", self.threads.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        // In a group of its own: Ctrl-C at the terminal is for the coordinator, which ends its workers itself.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().map_err(failed)?;
+        let mut input = child.stdin.take();
+        if let Some(input) = input.as_mut() {
+            let _ = write_line(input, &self.setup);
+        }
+        if let Some(output) = child.stdout.take() {
+            let sender = self.sender.clone();
+            std::thread::spawn(move || listen(BufReader::new(output), &sender, index, generation));
+        }
+        Ok(Worker { child, input, generation, job: None })
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            worker.input = None;
+            let _ = worker.child.kill();
+            let _ = worker.child.wait();
+        }
+    }
+}
+
+fn job_trial(job: &Job) -> TrialNumber {
+    match job {
+        Job::Trial(job) => job.trial,
+        Job::Final(job) => job.trial,
+    }
+}
+
+fn write_line(input: &mut ChildStdin, value: &impl serde::Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    input.write_all(&line)?;
+    input.flush()
+}
+
+fn listen(mut output: impl BufRead, sender: &Sender<(usize, u64, Message)>, index: usize, generation: u64) {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let report = match output.read_line(&mut line) {
+            Ok(1..) => serde_json::from_str::<Report>(&line).ok(),
+            _ => None,
+        };
+        let Some(report) = report else { break };
+        let mut bytes = Vec::new();
+        if let Report::Final(_, length) = &report
+            && output.by_ref().take(*length).read_to_end(&mut bytes).ok() != Some(*length as usize)
+        {
+            break;
+        }
+        if sender.send((index, generation, Message::Said(Box::new(report), bytes))).is_err() {
+            return;
+        }
+    }
+    // The pool may be gone.
+    let _ = sender.send((index, generation, Message::Ended));
+}

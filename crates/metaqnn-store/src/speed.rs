@@ -1,0 +1,154 @@
+//! How fast events are stored and read in a large study; the samples for it.
+//!
+//! `cargo test --release -p metaqnn-store -- --ignored --nocapture speed`
+
+use std::fs;
+use std::time::Instant;
+
+use metaqnn_core::graph::MapShape;
+use metaqnn_core::ports::Storage;
+use metaqnn_core::study::{
+    Accuracy, CurvePoint, Evaluation, EventKind, EventRecord, Outcome, StudyHeader, Transition, TrialNumber,
+    TrialRecord,
+};
+
+use crate::{Detail, StudyFile};
+
+pub(crate) fn header() -> StudyHeader {
+    StudyHeader {
+        version: "0.1.0".into(),
+        created_at: 1_767_225_600,
+        settings: "[search]\nmodels = 100000\n".into(),
+        seed: u64::MAX,
+        data: "digits".into(),
+        data_fingerprint: "0123456789abcdef".into(),
+        input: MapShape::new(3, 32, 32),
+        class_names: (0..10).map(|class| class.to_string()).collect(),
+    }
+}
+
+/// A typical trial: 10 transitions, 20 points; every number its own architecture, in no order.
+pub(crate) fn trial_event(number: u64) -> EventRecord {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let channels = |position: u64| 1 + (mixed >> (8 * position)) % 250;
+    let layers: Vec<String> = (0..7).map(|position| format!("C({},3,1)", channels(position))).collect();
+    let architecture = format!("[{}, P(2,2), FC({}), SM(10)]", layers.join(", "), number + 1);
+    let state = |step: u64| format!("C({},3,1) size=32 depth={step} fc=0", channels(step % 8));
+    let step = |step: u64| Transition {
+        state: state(step),
+        action: format!("C({},3,1)", channels((step + 1) % 8)),
+        reward: if step == 9 { 0.5 } else { 0.0 },
+        next_state: state(step + 1),
+    };
+    let valid_accuracy = 0.1 + 0.8 * (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+    let point = |epoch: u32| CurvePoint {
+        epoch,
+        train_loss: 2.3 / f64::from(epoch),
+        valid_accuracy: valid_accuracy * f64::from(epoch) / 20.0,
+    };
+    let record = TrialRecord {
+        trial: TrialNumber(number + 1),
+        architecture: architecture.parse().unwrap(),
+        seed: mixed,
+        params: 1_000_000 + number,
+        flops: 100_000_000,
+        evaluation: Evaluation {
+            outcome: Outcome::Complete { valid_accuracy: Accuracy::new(valid_accuracy).unwrap() },
+            curve: (1..=20).map(point).collect(),
+            epochs: 20,
+            tries: 1,
+            train_seconds: 12.5,
+        },
+        transitions: (0..10).map(step).collect(),
+    };
+    EventRecord {
+        number,
+        epsilon: 0.5,
+        kind: EventKind::Trial(Box::new(record)),
+        q_table_hash: format!("{mixed:016x}"),
+        run_seconds: number as f64,
+    }
+}
+
+/// Seconds that this thread has spent on a processor, in the system included; waiting for the disk is not.
+#[cfg(target_os = "linux")]
+fn cpu_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
+/// Largest memory of the process until now, in MiB.
+#[cfg(target_os = "linux")]
+fn peak_memory() -> f64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes a minute; prints figures"]
+fn speed_at_100_000_trials() {
+    const TRIALS: u64 = 100_000;
+    const MEASURED: u64 = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.study");
+    let mut study = StudyFile::create(&path, &header()).unwrap();
+    let set_synchronous = |study: &StudyFile, mode| {
+        study.reader.connection.pragma_update(None, "synchronous", mode).unwrap();
+    };
+    let append = |study: &mut StudyFile, from: u64, count: u64| {
+        let events: Vec<_> = (from..from + count).map(trial_event).collect();
+        let (cpu, wall) = (cpu_seconds(), Instant::now());
+        for event in &events {
+            study.append(event).unwrap();
+        }
+        let micros = |seconds: f64| seconds / count as f64 * 1e6;
+        (micros(cpu_seconds() - cpu), micros(wall.elapsed().as_secs_f64()))
+    };
+    set_synchronous(&study, "OFF");
+    for from in (0..TRIALS).step_by(MEASURED as usize) {
+        let (cpu, _) = append(&mut study, from, MEASURED);
+        if from == 0 || from + MEASURED == TRIALS {
+            println!("append at {from} trials, without sync: {cpu:.0} µs of CPU");
+        }
+    }
+    set_synchronous(&study, "FULL");
+    let (cpu, wall) = append(&mut study, TRIALS, MEASURED);
+    println!("append at {TRIALS} trials, with sync: {cpu:.0} µs of CPU, {wall:.0} µs in all");
+    assert!(cpu < 500.0, "appending takes {cpu} µs of CPU");
+    study.close().unwrap();
+    println!("file: {:.1} MB", fs::metadata(&path).unwrap().len() as f64 / 1e6);
+
+    let before = peak_memory();
+    let reader = StudyFile::read(&path).unwrap();
+    let timed = |name: &str, ask: &mut dyn FnMut()| {
+        let start = Instant::now();
+        ask();
+        println!("{name}: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    };
+    let (mut events, mut trials) = (0, 0);
+    timed("every event", &mut || {
+        reader
+            .visit_events(&mut |_| {
+                events += 1;
+                true
+            })
+            .unwrap();
+    });
+    timed("every trial, summaries", &mut || {
+        reader
+            .visit_trials(Detail::Summary, &mut |_| {
+                trials += 1;
+                true
+            })
+            .unwrap();
+    });
+    timed("top 10", &mut || assert_eq!(reader.top(10).unwrap().len(), 10));
+    timed("one trial", &mut || assert!(reader.trial(TrialNumber(77_777)).unwrap().is_some()));
+    timed("counts", &mut || assert_eq!(reader.counts().unwrap().trials(), TRIALS + MEASURED));
+    assert_eq!((events, trials), (TRIALS + MEASURED, TRIALS + MEASURED));
+    let grown = peak_memory() - before;
+    println!("memory taken by reading: {grown:.1} MiB");
+    assert!(grown < 32.0, "reading takes {grown} MiB");
+}

@@ -1,0 +1,231 @@
+//! A study in the hands of its coordinator: creating, opening and closing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use metaqnn_core::study::StudyHeader;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::StoreError;
+use crate::lock::CoordinatorLock;
+use crate::rows::Encoder;
+use crate::schema::Schema;
+use crate::study_reader::{StudyReader, canonical};
+
+/// How long a reader may hold up a coordinator that closes.
+const PATIENCE_AT_CLOSE: Duration = Duration::from_millis(200);
+
+/// A study, read and written by its one coordinator.
+///
+/// What is written is [`Storage`](metaqnn_core::ports::Storage)'s; what can be asked is [`reader`](StudyFile::reader)'s.
+/// Dropping it closes it like [`close`](StudyFile::close), which also tells of errors.
+#[derive(Debug)]
+pub struct StudyFile {
+    // Fields are dropped in this order: the lock is held until the file is closed.
+    pub(crate) reader: StudyReader,
+    closed: bool,
+    _lock: CoordinatorLock,
+}
+
+impl StudyFile {
+    /// Begins a study at `path`, in a folder that is there; the file appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// When there is something at `path`, another coordinator is about to create it, or the folder cannot be written to.
+    pub fn create(path: impl AsRef<Path>, header: &StudyHeader) -> Result<Self, StoreError> {
+        let path = new_path(path.as_ref())?;
+        let lock = CoordinatorLock::take(&path)?;
+        write_new(&path, header)?;
+        Self::open_locked(path, lock)
+    }
+
+    /// Opens the study at `path` to go on with it, and brings it to the current schema.
+    ///
+    /// # Errors
+    ///
+    /// When there is no file, it is no study, one of a newer schema, damaged, not to be written to, or run by another
+    /// coordinator.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = canonical(path.as_ref())?;
+        let lock = CoordinatorLock::take(&path)?;
+        Self::open_locked(path, lock)
+    }
+
+    /// Opens the study at `path` for reading: [`StudyReader::open`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`StudyReader::open`].
+    pub fn read(path: impl AsRef<Path>) -> Result<StudyReader, StoreError> {
+        StudyReader::open(path)
+    }
+
+    /// What can be asked of the study.
+    pub fn reader(&self) -> &StudyReader {
+        &self.reader
+    }
+
+    /// Where the study is, symbolic links resolved.
+    pub fn path(&self) -> &Path {
+        self.reader.path()
+    }
+
+    /// Closes the study: everything is moved into the one file, and the lock is given back.
+    ///
+    /// # Errors
+    ///
+    /// When the log could not be moved into the file. Nothing is lost then: the next coordinator does it.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.settle()
+    }
+
+    fn open_locked(path: PathBuf, lock: CoordinatorLock) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::sqlite(&path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+        // SQLite opens for reading alone what it may not write, without a word.
+        if connection.is_readonly(rusqlite::MAIN_DB).map_err(failed)? {
+            let reason = "the file is read-only".into();
+            return Err(StoreError::NotPermitted { path, action: "write to the study", reason });
+        }
+        let mut reader = StudyReader::new(path.clone(), connection)?;
+        let found = Schema::CURRENT.check(&reader.connection, &path)?;
+        make_durable(&reader.connection).map_err(failed)?;
+        Schema::CURRENT.migrate(&mut reader.connection, &path, found)?;
+        reader.connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        // In KiB. The index on the architectures is written to all over: 100,000 of them should fit.
+        reader.connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
+        // A file that has no header is not worth a search.
+        reader.header()?;
+        Ok(StudyFile { reader, closed: false, _lock: lock })
+    }
+
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if self.closed {
+            return Ok(());
+        }
+        let connection = &self.reader.connection;
+        let settled = connection
+            .busy_timeout(PATIENCE_AT_CLOSE)
+            // Moves the log into the file, syncs that, and removes the log. A file that is not in write-ahead-log mode
+            // can be read where nothing can be written.
+            .and_then(|()| set_journal_mode(connection, "delete"))
+            .map_err(|error| StoreError::sqlite(self.reader.path(), error));
+        let settled = match settled {
+            // A reader is connected: empty the log, as far as the reader does not need it. What is left is in good hands.
+            Ok(mode) if mode != "delete" => self.empty_log(),
+            Err(StoreError::Busy { .. }) => self.empty_log(),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.closed = settled.is_ok();
+        settled
+    }
+
+    fn empty_log(&self) -> Result<(), StoreError> {
+        let checkpoint = self.reader.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        match checkpoint.map_err(|error| StoreError::sqlite(self.reader.path(), error)) {
+            Err(StoreError::Busy { .. }) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+impl Drop for StudyFile {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.settle();
+    }
+}
+
+/// Makes each commit survive the loss of power.
+fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
+    // Waits until readers of a study that was at rest are done with their statement.
+    let mode = set_journal_mode(connection, "wal")?;
+    // With a write-ahead log, FULL syncs it at each commit. Where there is no shared memory for one (a network file system),
+    // SQLite stays with a rollback journal, for which EXTRA also syncs that the journal is gone.
+    connection.pragma_update(None, "synchronous", if mode == "wal" { "FULL" } else { "EXTRA" })?;
+    // On macOS fsync leaves data in the drive's cache; elsewhere these do nothing.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)
+}
+
+/// Asks for a journal mode and returns the one that the file is in then.
+fn set_journal_mode(connection: &Connection, mode: &str) -> rusqlite::Result<String> {
+    connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
+}
+
+/// The one name of a study that is not there yet.
+fn new_path(path: &Path) -> Result<PathBuf, StoreError> {
+    // Looks at the name itself: a link that leads nowhere is something, too.
+    if path.symlink_metadata().is_ok() {
+        return Err(StoreError::Exists { path: path.into() });
+    }
+    let failed =
+        |source| StoreError::Io { path: path.into(), action: "create the study: its folder is not there", source };
+    let Some(name) = path.file_name() else {
+        return Err(failed(std::io::ErrorKind::InvalidInput.into()));
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok(folder.canonicalize().map_err(failed)?.join(name))
+}
+
+/// Writes an empty study under another name and gives it the name `path` when it is whole and on the disk.
+fn write_new(path: &Path, header: &StudyHeader) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let failed = |error| StoreError::io(path, "create the study", error);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".metaqnn-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        // As of any new file: what the user's umask leaves of this.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(folder).map_err(failed)?;
+    fill_new(file.path(), path, header)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist_noclobber(path).map_err(|error| failed(error.error))?;
+    // The name, too, must survive the loss of power.
+    #[cfg(unix)]
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(())
+}
+
+/// Makes the tables of a study that is to be at `path` in the file `temporary`.
+fn fill_new(temporary: &Path, path: &Path, header: &StudyHeader) -> Result<(), StoreError> {
+    let encoder = Encoder { path };
+    let failed = |error| StoreError::sqlite(path, error);
+    if header.input.to_string().parse() != Ok(header.input) {
+        return Err(encoder.refuse("the input shape", format!("{} is out of range", header.input)));
+    }
+    let class_names = serde_json::to_string(&header.class_names).map_err(|e| encoder.refuse("the class names", e))?;
+    let created_at = encoder.whole("the time of creation", header.created_at)?;
+    let mut connection = Connection::open(temporary).map_err(failed)?;
+    // No journal beside a file that nobody knows of yet.
+    set_journal_mode(&connection, "off").map_err(failed)?;
+    Schema::CURRENT.create(&mut connection).map_err(failed)?;
+    connection
+        .execute(
+            "INSERT INTO study (study, version, created_at, settings, seed, data, data_fingerprint, input, class_names)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                &header.version,
+                created_at,
+                &header.settings,
+                header.seed.to_string(),
+                &header.data,
+                &header.data_fingerprint,
+                header.input.to_string(),
+                class_names,
+            ),
+        )
+        .map_err(failed)?;
+    connection.execute("INSERT INTO run (run, run_seconds) VALUES (1, 0.0)", []).map_err(failed)?;
+    connection.close().map_err(|(_, error)| failed(error))
+}
