@@ -355,8 +355,7 @@ impl Builder {
             stride,
             bias: !self.options.batch_norm,
         };
-        let output =
-            MapShape::new(out_channels, self.shape.height.div_ceil(stride), self.shape.width.div_ceil(stride));
+        let output = MapShape::new(out_channels, self.shape.height.div_ceil(stride), self.shape.width.div_ceil(stride));
         self.push(format!("conv{ordinal}"), layer, operation, output);
         self.norm_and_relu(layer, &ordinal.to_string());
     }

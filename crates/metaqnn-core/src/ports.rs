@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::space::Architecture;
-use crate::study::{CurvePoint, EventRecord, Evaluation, FinalRecord, StudyHeader, TrialNumber};
+use crate::study::{CurvePoint, Evaluation, EventRecord, FinalRecord, StudyHeader, TrialNumber};
 
 /// A network to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -316,29 +316,42 @@ fn local_contrast(image: &[u8], shape: ImageShape, max_value: f32, out: &mut [f3
 /// The Gaussian mean around each pixel of one channel (H, W). The window is a product of one along rows and one
 /// along columns, and so is what is left of it at a border; `rows` holds what has been done along rows.
 fn gaussian_mean(input: &[f32], ImageShape { height, width, .. }: ImageShape, rows: &mut [f32], out: &mut [f32]) {
+    // Along rows: zeros stand for what is beyond the border, and its weights are taken off the divisor.
+    let weights: Vec<f32> = (0..width).map(|x| window_weight(x, width)).collect();
+    let mut padded = vec![0.0; width + 2 * WINDOW_RADIUS];
     for (input, rows) in input.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
-        for (x, mean) in rows.iter_mut().enumerate() {
-            let reach = x.saturating_sub(WINDOW_RADIUS)..(x + WINDOW_RADIUS + 1).min(width);
-            let (mut sum, mut weights) = (0.0, 0.0);
-            for (i, value) in reach.clone().zip(&input[reach]) {
-                let weight = WINDOW[i.abs_diff(x)];
-                sum += weight * value;
-                weights += weight;
+        padded[WINDOW_RADIUS..WINDOW_RADIUS + width].copy_from_slice(input);
+        rows.fill(0.0);
+        for shift in 0..=2 * WINDOW_RADIUS {
+            let weight = WINDOW[shift.abs_diff(WINDOW_RADIUS)];
+            for (sum, value) in rows.iter_mut().zip(&padded[shift..shift + width]) {
+                *sum += weight * value;
             }
-            *mean = sum / weights;
+        }
+        for (sum, weight) in rows.iter_mut().zip(&weights) {
+            *sum /= weight;
         }
     }
     for (y, out) in out.chunks_exact_mut(width).enumerate() {
-        let reach = y.saturating_sub(WINDOW_RADIUS)..(y + WINDOW_RADIUS + 1).min(height);
-        let weights: f32 = reach.clone().map(|i| WINDOW[i.abs_diff(y)]).sum();
+        let weights = window_weight(y, height);
         out.fill(0.0);
-        for i in reach {
+        for i in window_at(y, height) {
             let weight = WINDOW[i.abs_diff(y)] / weights;
             for (out, value) in out.iter_mut().zip(&rows[i * width..(i + 1) * width]) {
                 *out += weight * value;
             }
         }
     }
+}
+
+/// The places among `0..size` that the window around `place` reaches along one axis.
+fn window_at(place: usize, size: usize) -> std::ops::Range<usize> {
+    place.saturating_sub(WINDOW_RADIUS)..(place + WINDOW_RADIUS + 1).min(size)
+}
+
+/// The sum of the weights of those places.
+fn window_weight(place: usize, size: usize) -> f32 {
+    window_at(place, size).map(|i| WINDOW[i.abs_diff(place)]).sum()
 }
 
 #[cfg(test)]

@@ -75,7 +75,10 @@ pub(crate) struct Decoder<'a> {
 
 impl Decoder<'_> {
     pub(crate) fn get<T: FromSql>(&self, column: &str) -> Result<T, StoreError> {
-        self.row.get(column).map_err(|error| StoreError::sqlite(self.path, error))
+        self.row.get(column).map_err(|error| match StoreError::sqlite(self.path, error) {
+            StoreError::Damaged { reason, .. } => self.damaged(column, reason),
+            error => error,
+        })
     }
 
     /// A text that spells a value.

@@ -1,7 +1,8 @@
 //! Which SQLite file is a study, and how one of an older schema becomes one of the current schema.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -47,7 +48,7 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// When it is no study, or one of a newer schema.
+    /// When it is no study, one of a newer schema, or was cut off.
     pub(crate) fn check(&self, connection: &Connection, path: &Path) -> Result<u32, StoreError> {
         let pragma = |name| {
             connection
@@ -62,6 +63,7 @@ impl Schema {
             };
             return Err(StoreError::NotAStudy { path: path.into(), found });
         }
+        check_length(pragma("page_size")?, path)?;
         let version = pragma("user_version")?;
         match u32::try_from(version) {
             Ok(found) if found > self.version() => Err(StoreError::NewerSchema {
@@ -82,19 +84,21 @@ impl Schema {
         if from == self.version() {
             return Ok(());
         }
-        self.run_migrations(connection, from).map_err(|error| match StoreError::sqlite(path, error) {
-            error @ (StoreError::DiskFull { .. } | StoreError::Busy { .. }) => error,
-            error => StoreError::Migration {
-                path: path.into(),
-                from,
-                to: self.version(),
-                reason: std::error::Error::source(&error)
-                    .map_or_else(|| error.to_string(), |source| source.to_string()),
-            },
-        })
+        let failed = |reason| StoreError::Migration { path: path.into(), from, to: self.version(), reason };
+        match self.run_migrations(connection, from) {
+            Ok(0) => Ok(()),
+            Ok(dangling) => Err(failed(format!("{dangling} rows would refer to trials that are not there"))),
+            Err(error) => Err(match StoreError::sqlite(path, error) {
+                error @ (StoreError::DiskFull { .. } | StoreError::Busy { .. }) => error,
+                StoreError::Sqlite { source, .. } => failed(source.to_string()),
+                StoreError::Damaged { reason, .. } => failed(reason),
+                error => failed(error.to_string()),
+            }),
+        }
     }
 
-    fn run_migrations(&self, connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
+    /// Returns how many rows would refer to nothing; only if there are none was anything changed.
+    fn run_migrations(&self, connection: &mut Connection, from: u32) -> rusqlite::Result<i64> {
         // Or dropping a table that others refer to would fail. Cannot be set within the transaction.
         connection.pragma_update(None, "foreign_keys", false)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -102,13 +106,11 @@ impl Schema {
             transaction.execute_batch(sql)?;
             note_schema(&transaction, to)?;
         }
-        let dangling =
-            transaction.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0))?;
-        if dangling > 0 {
-            let reason = format!("{dangling} rows refer to trials that are not there");
-            return Err(rusqlite::Error::ToSqlConversionFailure(reason.into()));
+        let dangling = transaction.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))?;
+        if dangling == 0 {
+            transaction.commit()?;
         }
-        transaction.commit()
+        Ok(dangling)
     }
 }
 
@@ -123,6 +125,29 @@ fn last_writer(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT version FROM schema_history ORDER BY schema DESC LIMIT 1", [], |row| row.get(0))
 }
 
+/// Bytes of the smallest database that SQLite makes; it takes a file of one byte for an empty database.
+const SMALLEST_FILE: u64 = 512;
+
+/// Refuses a file that was cut off within its last page, the rest of which SQLite would take for zeros.
+fn check_length(page_size: i32, path: &Path) -> Result<(), StoreError> {
+    let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
+    let bytes = length(path).map_err(|error| StoreError::io(path, "look at it", error))?;
+    // While there is a log, its pages may be on their way into the file.
+    let log_is_empty = length(&log_path(path)).map_or(true, |bytes| bytes == 0);
+    if log_is_empty && u64::try_from(page_size).is_ok_and(|page| bytes % page != 0) {
+        let reason = format!("its {bytes} bytes are no whole number of pages of {page_size}: it was cut off");
+        return Err(StoreError::Damaged { path: path.into(), reason });
+    }
+    Ok(())
+}
+
+/// Where SQLite keeps the write-ahead log of the database at `path`.
+pub(crate) fn log_path(path: &Path) -> PathBuf {
+    let mut log = OsString::from(path);
+    log.push("-wal");
+    log.into()
+}
+
 /// Refuses what is plainly no study, before SQLite is asked.
 ///
 /// The file is not opened here: closing it would give up the locks that another connection of this process has on it
@@ -135,6 +160,8 @@ pub(crate) fn check_kind_of_file(path: &Path) -> Result<(), StoreError> {
         "a device or a pipe"
     } else if metadata.len() == 0 {
         "an empty file"
+    } else if metadata.len() < SMALLEST_FILE {
+        "a file too short for one"
     } else {
         return Ok(());
     };

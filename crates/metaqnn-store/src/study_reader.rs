@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use crate::error::StoreError;
 use crate::rows::Decoder;
-use crate::schema::{SCHEMA_VERSION, Schema, check_kind_of_file};
+use crate::schema::{SCHEMA_VERSION, Schema, check_kind_of_file, log_path};
 
 /// How long to wait for another program that holds the file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -117,9 +117,7 @@ impl StudyReader {
         // read-only. Without it the file can be read for what it is, if no log holds a later state.
         let Some(uri) = immutable_uri(&path) else { return Err(refused) };
         let reader = Self::connect(&path, &uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(|_| refused)?;
-        let mut log = path.clone().into_os_string();
-        log.push("-wal");
-        match fs::metadata(&log) {
+        match fs::metadata(log_path(&path)) {
             Ok(metadata) if metadata.len() > 0 => Err(StoreError::NeedsRecovery { path }),
             _ => Ok(reader),
         }
@@ -428,7 +426,7 @@ mod tests {
             steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
         };
         let top = plan(&top_sql());
-        assert!(top.starts_with("SCAN trial USING INDEX trial_by_valid_accuracy; "), "{top}");
+        assert!(top.starts_with("SEARCH trial USING INDEX trial_by_valid_accuracy ("), "{top}");
         assert!(top.contains("SEARCH event USING INDEX event_of_trial"), "{top}");
         assert!(!top.contains("TEMP B-TREE"), "{top}");
         let one = plan(&format!("{TRIALS_FROM_TRIAL} WHERE trial.trial = ?1"));

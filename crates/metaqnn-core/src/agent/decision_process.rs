@@ -50,14 +50,7 @@ pub trait Agent<P: DecisionProcess> {
     fn propose(&self, process: &P, epsilon: f64, generator: &mut ChaCha8Rng) -> Vec<P::Action>;
 
     /// Learns that `actions` earned `reward` in [0, 1].
-    fn learn(
-        &mut self,
-        process: &P,
-        actions: &[P::Action],
-        reward: f64,
-        novelty: Novelty,
-        generator: &mut ChaCha8Rng,
-    );
+    fn learn(&mut self, process: &P, actions: &[P::Action], reward: f64, novelty: Novelty, generator: &mut ChaCha8Rng);
 
     /// The Q-table; empty for an agent that has none.
     fn q_table(&self) -> &QTable<P::Observation, P::Action>;

@@ -70,14 +70,7 @@ impl<P: DecisionProcess> Agent<P> for QLearning<P> {
     }
 
     /// Updates along the trajectory once and remembers it; after a new one, updates along trajectories drawn from memory.
-    fn learn(
-        &mut self,
-        process: &P,
-        actions: &[P::Action],
-        reward: f64,
-        novelty: Novelty,
-        generator: &mut ChaCha8Rng,
-    ) {
+    fn learn(&mut self, process: &P, actions: &[P::Action], reward: f64, novelty: Novelty, generator: &mut ChaCha8Rng) {
         let steps = self.steps(process, actions);
         update_trajectory(&mut self.table, &steps, reward, self.q_learning_rate, self.discount_factor);
         match (novelty, self.known.get(steps.as_slice())) {

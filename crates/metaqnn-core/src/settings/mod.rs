@@ -7,7 +7,5 @@ mod violation;
 
 pub use preset::{Preset, SettingsError, merge, set};
 pub use study_settings::{AgentName, FinalSettings, LimitSettings, SearchSettings, Settings};
-pub use training::{
-    AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,
-};
+pub use training::{AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings};
 pub use violation::Violation;

@@ -120,9 +120,9 @@ fn replace(slot: &mut Item, new: &Item) {
 ///
 /// [`SettingsError`] for a key that is not a setting.
 pub fn set(base: &mut DocumentMut, assignment: &str) -> Result<(), SettingsError> {
-    let (path, value) = assignment
-        .split_once('=')
-        .ok_or_else(|| SettingsError::Syntax(format!("{assignment:?}: expected KEY=VALUE, for example training.epochs=3")))?;
+    let (path, value) = assignment.split_once('=').ok_or_else(|| {
+        SettingsError::Syntax(format!("{assignment:?}: expected KEY=VALUE, for example training.epochs=3"))
+    })?;
     let keys: Vec<&str> = path.trim().split('.').collect();
     let value = value.trim();
     let item = match format!("v = {value}").parse::<DocumentMut>() {

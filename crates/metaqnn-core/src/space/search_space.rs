@@ -99,7 +99,8 @@ impl SearchSpace {
     ///
     /// [`NotInSpace`] names the first layer that is not legal, the state before it and what is legal there.
     pub fn actions(&self, architecture: &Architecture) -> Result<Vec<BuildAction>, NotInSpace> {
-        let mut actions: Vec<BuildAction> = architecture.layers().iter().map(|&layer| BuildAction::Add(layer)).collect();
+        let mut actions: Vec<BuildAction> =
+            architecture.layers().iter().map(|&layer| BuildAction::Add(layer)).collect();
         actions.push(BuildAction::Softmax);
         let mut state = self.start();
         for (index, action) in actions.iter().enumerate() {

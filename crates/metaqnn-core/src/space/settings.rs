@@ -112,7 +112,9 @@ impl SpaceSettings {
             for &[kernel_size, stride] in &self.max_pool {
                 let text = format!("[{kernel_size}, {stride}]");
                 if kernel_size < 1 || stride < 1 || kernel_size >= largest {
-                    let allowed = format!("a window in 1..{largest}, below the largest representation size, and a stride of at least 1");
+                    let allowed = format!(
+                        "a window in 1..{largest}, below the largest representation size, and a stride of at least 1"
+                    );
                     found.push(Violation::new(path, text, allowed));
                 } else if kernel_size == 1 && stride == 1 {
                     found.push(Violation::new(path, text, "a layer that does something: [1, 1] passes its input on"));
@@ -154,7 +156,11 @@ impl SpaceSettings {
             }
         }
         if settings.max_in_a_row < 1 {
-            found.push(Violation::new("space.fully_connected.max_in_a_row", 0, "at least 1, or FC in no list of space.follows"));
+            found.push(Violation::new(
+                "space.fully_connected.max_in_a_row",
+                0,
+                "at least 1, or FC in no list of space.follows",
+            ));
         }
         let sizes = &self.representation_sizes;
         let below_largest = &sizes[..sizes.len().saturating_sub(1)];
@@ -191,7 +197,8 @@ impl SpaceSettings {
             }
         }
         if !self.follows.allows(LayerKind::Softmax) && !self.follows.allows(LayerKind::GlobalAveragePool) {
-            let allowed = "such that SM or GAP is in one of the lists: without it only architectures of full depth would end";
+            let allowed =
+                "such that SM or GAP is in one of the lists: without it only architectures of full depth would end";
             found.push(Violation::new("space.follows", "no ending", allowed));
         }
     }

@@ -68,7 +68,9 @@ pub enum Ask {
 #[non_exhaustive]
 pub enum ReplayError {
     /// The Q-table is not the one that the log says.
-    #[error("event {event}: the log gives Q-table {expected}, replaying it gives {found}; was it written by another version?")]
+    #[error(
+        "event {event}: the log gives Q-table {expected}, replaying it gives {found}; was it written by another version?"
+    )]
     Hash {
         /// The event.
         event: u64,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::cifar::Records;
+use crate::files::Contents;
 
 /// How the server answers.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,10 +24,13 @@ enum Manner {
     WrongRange,
 }
 
+/// The path and the start of the range of each request.
+type Requests = Mutex<Vec<(String, Option<u64>)>>;
+
 /// A server of files in memory; it notes each request's path and range.
 struct Server {
     address: String,
-    requests: Arc<Mutex<Vec<(String, Option<u64>)>>>,
+    requests: Arc<Requests>,
 }
 
 impl Server {
@@ -35,7 +39,7 @@ impl Server {
             files.iter().map(|(name, bytes)| (format!("/{name}"), bytes.to_vec())).collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::<Requests>::default();
         let noted = Arc::clone(&requests);
         std::thread::spawn(move || {
             for connection in listener.incoming() {
@@ -55,7 +59,7 @@ fn answer(
     mut connection: TcpStream,
     files: &HashMap<String, Vec<u8>>,
     manner: Manner,
-    requests: &Mutex<Vec<(String, Option<u64>)>>,
+    requests: &Requests,
 ) -> io::Result<()> {
     let mut lines = BufReader::new(connection.try_clone()?).lines();
     let path = lines.next().unwrap()?.split(' ').nth(1).unwrap().to_owned();

@@ -1,1 +1,27 @@
-//! x
+//! The study file from outside: what every storage must do, what is asked of it, and what goes wrong with files,
+//! processes and machines.
+
+mod child;
+mod crash;
+mod damage;
+mod fixture;
+mod locking;
+mod queries;
+mod reading;
+mod samples;
+mod storage_contract;
+mod unchanging;
+
+use std::cell::Cell;
+
+/// The study file is a storage like any other.
+#[test]
+fn the_study_file_keeps_the_contract_of_storage() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Cell::new(0);
+    storage_contract::storage_contract(|| {
+        made.set(made.get() + 1);
+        let path = folder.path().join(format!("{}.study", made.get()));
+        metaqnn_store::StudyFile::create(path, &samples::header()).unwrap()
+    });
+}

@@ -1,0 +1,9 @@
+//! Integration tests of metaqnn-core, against the figures and the data that the authors published.
+
+mod count;
+mod fixture;
+mod published;
+mod sampling;
+mod settings;
+mod study;
+mod trajectories;

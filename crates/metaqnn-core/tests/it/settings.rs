@@ -1,0 +1,125 @@
+//! Spaces that are broken: every violation is named.
+
+use metaqnn_core::graph::MapShape;
+use metaqnn_core::settings::Preset;
+use metaqnn_core::space::LayerKind::{self, Convolution, FullyConnected, GlobalAveragePool, MaxPool, Softmax, Start};
+use metaqnn_core::space::{SearchSpace, SpaceSettings};
+
+use crate::fixture::{COLOUR_32, preset};
+
+/// The violations of the paper's space after a change, as text.
+fn violations(change: impl FnOnce(&mut SpaceSettings)) -> Vec<String> {
+    let mut settings = preset(Preset::Paper, "svhn").space;
+    change(&mut settings);
+    match SearchSpace::new(settings, COLOUR_32, 10) {
+        Ok(_) => Vec::new(),
+        Err(violations) => violations.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn assert_only(found: &[String], path: &str, part: &str) {
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with(&format!("{path} = ")) && found[0].contains(part), "{path}, {part}: {found:#?}");
+}
+
+#[test]
+fn the_papers_space_is_sound() {
+    assert_eq!(violations(|_| ()), Vec::<String>::new());
+}
+
+#[test]
+fn empty_lists_are_named() {
+    let empty = "[]: must be a list of at least one";
+    assert_only(&violations(|s| s.convolution.out_channels.clear()), "space.convolution.out_channels", empty);
+    assert_only(&violations(|s| s.convolution.kernel_sizes.clear()), "space.convolution.kernel_sizes", empty);
+    assert_only(&violations(|s| s.max_pool.clear()), "space.max_pool", empty);
+    assert_only(&violations(|s| s.fully_connected.units.clear()), "space.fully_connected.units", empty);
+    assert_only(&violations(|s| s.follows.start.clear()), "space.follows.start", empty);
+    assert_only(&violations(|s| s.follows.max_pool.clear()), "space.follows.P", empty);
+    // What is compared with the sizes is out of range too.
+    let found = violations(|s| s.representation_sizes.clear());
+    assert_only(&found[..1], "space.representation_sizes", "[]: must be ascending, the first 1");
+}
+
+#[test]
+fn lists_with_repetitions_are_named() {
+    assert_only(&violations(|s| s.max_pool.push([2, 2])), "space.max_pool", "(2, 2) twice");
+    assert_only(&violations(|s| s.follows.start.push(Softmax)), "space.follows.start", "Softmax twice");
+}
+
+#[test]
+fn windows_are_checked() {
+    let kernel_sizes = "space.convolution.kernel_sizes";
+    assert_only(&violations(|s| s.convolution.kernel_sizes = vec![1, 4]), kernel_sizes, "4: must be odd");
+    assert_only(&violations(|s| s.convolution.kernel_sizes = vec![0, 3]), kernel_sizes, "0: must be odd");
+    assert_only(&violations(|s| s.convolution.kernel_sizes = vec![3, 9]), kernel_sizes, "below the largest");
+    assert_only(&violations(|s| s.convolution.stride = 0), "space.convolution.stride", "0: must be in 1..=8");
+    assert_only(&violations(|s| s.max_pool.push([8, 2])), "space.max_pool", "[8, 2]: must be a window in 1..8");
+    assert_only(&violations(|s| s.max_pool.push([4, 0])), "space.max_pool", "[4, 0]");
+    assert_only(&violations(|s| s.max_pool.push([1, 1])), "space.max_pool", "[1, 1]");
+}
+
+#[test]
+fn fully_connected_layers_at_the_largest_bucket_are_refused() {
+    let path = "space.fully_connected.max_representation_size";
+    let found = violations(|s| s.fully_connected.max_representation_size = 8);
+    assert_only(&found, path, "8: must be one of the representation sizes [1, 4]");
+    assert_only(&violations(|s| s.fully_connected.max_representation_size = 3), path, "3: must be");
+}
+
+#[test]
+fn a_space_without_an_ending_is_named() {
+    let ends = |kind: &LayerKind| matches!(kind, Softmax | GlobalAveragePool);
+    let found = violations(|s| {
+        s.follows.start.retain(|kind| !ends(kind));
+        s.follows.convolution.retain(|kind| !ends(kind));
+        s.follows.max_pool.retain(|kind| !ends(kind));
+        s.follows.fully_connected.retain(|kind| !ends(kind));
+    });
+    assert_only(&found, "space.follows", "no ending");
+}
+
+#[test]
+fn dead_ends_are_named() {
+    // At bucket 1 no convolution fits, and nothing else may follow the pooling.
+    let found = violations(|s| s.follows.max_pool = vec![Convolution]);
+    assert_only(&found, "space.follows.P", "@1");
+    // After two in a row FC cannot follow, and nothing else may.
+    let found = violations(|s| s.follows.fully_connected = vec![FullyConnected]);
+    assert_only(&found, "space.follows.FC", "nothing legal at");
+    let mut settings = preset(Preset::Paper, "svhn").space;
+    settings.follows.start = vec![Convolution];
+    let found = SearchSpace::new(settings, MapShape::new(1, 3, 3), 10).unwrap_err();
+    assert_only(&[found[0].to_string()], "space.follows.start", "start@1");
+}
+
+#[test]
+fn what_follows_is_checked() {
+    let found = violations(|s| s.follows.fully_connected.push(MaxPool));
+    assert_only(&found, "space.follows.FC", "flattened");
+    let found = violations(|s| s.follows.convolution.push(Start));
+    assert_only(&found, "space.follows.C", "without start");
+}
+
+#[test]
+fn several_violations_are_named_at_once() {
+    let mut settings = preset(Preset::Paper, "svhn").space;
+    settings.max_layers = 0;
+    settings.convolution.out_channels.clear();
+    settings.convolution.kernel_sizes = vec![2, 3];
+    settings.max_pool = vec![[9, 2]];
+    settings.fully_connected.max_representation_size = 8;
+    settings.follows.start.clear();
+    let found = SearchSpace::new(settings, COLOUR_32, 1).unwrap_err();
+    let paths: Vec<&str> = found.iter().map(|violation| violation.path.as_str()).collect();
+    let expected = [
+        "space.max_layers",
+        "space.convolution.out_channels",
+        "space.convolution.kernel_sizes",
+        "space.max_pool",
+        "space.fully_connected.max_representation_size",
+        "space.follows.start",
+        "classes",
+    ];
+    assert_eq!(paths, expected);
+}

@@ -1,0 +1,50 @@
+//! Studies of every schema there was must be read for good.
+//!
+//! `cargo test --release -p metaqnn-store -- --ignored make_the_fixture` makes the one of the current schema.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use metaqnn_core::ports::Storage;
+use metaqnn_store::{SCHEMA_VERSION, StudyFile};
+
+use crate::samples;
+use crate::storage_contract::log;
+
+fn fixture(schema: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{schema}.sqlite"))
+}
+
+#[test]
+#[ignore = "writes the fixture of the current schema; run it once, when the schema is new"]
+fn make_the_fixture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.study");
+    let mut study = StudyFile::create(&path, &samples::header()).unwrap();
+    samples::fill(&mut study);
+    study.close().unwrap();
+    assert!(!fixture(SCHEMA_VERSION).exists(), "a fixture is made once: what it holds is what was written then");
+    fs::copy(path, fixture(SCHEMA_VERSION)).unwrap();
+}
+
+#[test]
+fn studies_of_every_schema_are_read() {
+    let expected: Vec<_> = samples::every_kind_of_event().iter().map(|event| format!("{event:?}")).collect();
+    for schema in 1..=SCHEMA_VERSION {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.study");
+        fs::copy(fixture(schema), &path).unwrap();
+        let mut study = StudyFile::open(&path).unwrap();
+        assert_eq!(study.header().unwrap(), samples::header());
+        assert_eq!(log(&study), expected);
+        assert_eq!(study.run_seconds().unwrap(), f64::max(12.5, expected.len() as f64 - 1.0 + 0.25));
+        let finals = study.finals().unwrap();
+        assert_eq!(finals.iter().map(|record| record.trial.0).collect::<Vec<_>>(), [86, 100]);
+        assert_eq!(study.reader().final_weights(finals[1].trial).unwrap(), Some(samples::final_record(100).weights));
+        // And goes on.
+        study.append(&samples::trial_event(expected.len() as u64, 1_000)).unwrap();
+        study.close().unwrap();
+        let reader = StudyFile::read(&path).unwrap();
+        assert_eq!(reader.counts().unwrap().events, expected.len() as u64 + 1);
+    }
+}

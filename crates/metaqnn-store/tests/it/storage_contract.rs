@@ -1,0 +1,132 @@
+//! What every storage of a study must do, whatever it keeps it in.
+
+use std::fmt::Debug;
+
+use metaqnn_core::ports::Storage;
+use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, TrialNumber};
+
+use crate::samples;
+
+/// Tries out the contract of [`Storage`] on storages that `make` makes: empty ones, of the study of [`samples::header`].
+pub(crate) fn storage_contract<S: Storage>(make: impl Fn() -> S) {
+    a_new_study_is_empty(make());
+    events_come_back_in_order_bit_for_bit(make());
+    visiting_stops_when_told_to(make());
+    what_breaks_the_order_is_refused_whole(make());
+    finals_are_replaced_and_come_best_first(make());
+    run_seconds_never_fall(make());
+}
+
+/// Every event as text. `Debug` spells each number that is not NaN so that it can be told from every other, -0.0 included.
+pub(crate) fn log(storage: &impl Storage) -> Vec<String> {
+    let mut events = Vec::new();
+    storage
+        .visit_events(&mut |event| {
+            events.push(spelled(&event));
+            true
+        })
+        .unwrap();
+    events
+}
+
+fn spelled(value: &impl Debug) -> String {
+    format!("{value:?}")
+}
+
+fn a_new_study_is_empty(storage: impl Storage) {
+    assert_eq!(storage.header().unwrap(), samples::header());
+    assert!(log(&storage).is_empty());
+    assert!(storage.finals().unwrap().is_empty());
+    assert_eq!(storage.run_seconds().unwrap(), 0.0);
+}
+
+fn events_come_back_in_order_bit_for_bit(mut storage: impl Storage) {
+    let events = samples::every_kind_of_event();
+    for (stored, event) in events.iter().enumerate() {
+        storage.append(event).unwrap();
+        assert_eq!(log(&storage).len(), stored + 1);
+    }
+    assert_eq!(log(&storage), events.iter().map(spelled).collect::<Vec<_>>());
+    assert_eq!(storage.header().unwrap(), samples::header());
+}
+
+fn visiting_stops_when_told_to(mut storage: impl Storage) {
+    for event in samples::every_kind_of_event() {
+        storage.append(&event).unwrap();
+    }
+    let mut seen = 0;
+    storage
+        .visit_events(&mut |event| {
+            assert_eq!(event.number, seen);
+            seen += 1;
+            seen < 3
+        })
+        .unwrap();
+    assert_eq!(seen, 3);
+}
+
+fn what_breaks_the_order_is_refused_whole(mut storage: impl Storage) {
+    let in_the_way = |mut event: EventRecord, change: &dyn Fn(&mut EventRecord)| {
+        change(&mut event);
+        event
+    };
+    let trial = samples::trial_event;
+    storage.append(&trial(0, 1)).unwrap();
+    storage.append(&trial(1, 2)).unwrap();
+    let before = log(&storage);
+    let refused = [
+        ("the number of the last event", in_the_way(trial(1, 3), &|_| ())),
+        ("a number with a gap", in_the_way(trial(3, 3), &|_| ())),
+        ("the largest number", in_the_way(trial(u64::MAX, 3), &|_| ())),
+        ("a repeat out of order", in_the_way(samples::repeat_event(1, 1), &|_| ())),
+        ("a trial that is there", in_the_way(trial(2, 3), &|event| samples::record(event).trial = TrialNumber(2))),
+        (
+            "an architecture that is there",
+            in_the_way(trial(2, 3), &|event| {
+                samples::record(event).architecture = samples::record(&mut trial(0, 1)).architecture.clone();
+            }),
+        ),
+    ];
+    for (what, event) in &refused {
+        assert!(storage.append(event).is_err(), "{what} was stored");
+        assert_eq!(log(&storage), before, "{what} left something behind");
+    }
+    // None of them is in the way of the event that comes next.
+    storage.append(&trial(2, 3)).unwrap();
+    storage.append(&samples::repeat_event(3, 3)).unwrap();
+    assert_eq!(log(&storage).len(), 4);
+}
+
+fn finals_are_replaced_and_come_best_first(mut storage: impl Storage) {
+    for number in 0..3 {
+        storage.append(&samples::trial_event(number, number + 1)).unwrap();
+    }
+    let of = |trial, test_accuracy| FinalRecord { test_accuracy, ..samples::final_record(trial) };
+    assert!(storage.store_final(&of(4, 0.9)).is_err(), "a final training of no trial was stored");
+    for (trial, test_accuracy) in [(3, 0.5), (1, 0.8), (2, 0.7), (3, 0.8)] {
+        storage.store_final(&of(trial, test_accuracy)).unwrap();
+    }
+    let finals = storage.finals().unwrap();
+    let expected: Vec<_> = [(1, 0.8), (3, 0.8), (2, 0.7)]
+        .map(|(trial, test_accuracy)| FinalRecord { weights: Vec::new(), ..of(trial, test_accuracy) })
+        .iter()
+        .map(spelled)
+        .collect();
+    assert_eq!(finals.iter().map(spelled).collect::<Vec<_>>(), expected);
+    assert_eq!(log(&storage).len(), 3);
+}
+
+fn run_seconds_never_fall(mut storage: impl Storage) {
+    storage.note_run_seconds(7.25).unwrap();
+    storage.note_run_seconds(7.0).unwrap();
+    assert_eq!(storage.run_seconds().unwrap(), 7.25);
+    let event = EventRecord { run_seconds: 8.5, ..samples::trial_event(0, 1) };
+    assert!(matches!(event.kind, EventKind::Trial(_)));
+    storage.append(&event).unwrap();
+    // Who is killed after an event has not noted the time, but the event tells of it.
+    assert_eq!(storage.run_seconds().unwrap(), 8.5);
+    storage.note_run_seconds(8.0).unwrap();
+    assert_eq!(storage.run_seconds().unwrap(), 8.5);
+    storage.note_run_seconds(9.0).unwrap();
+    assert_eq!(storage.run_seconds().unwrap(), 9.0);
+}

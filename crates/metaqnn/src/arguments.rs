@@ -1,0 +1,312 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use metaqnn_core::graph::MapShape;
+use metaqnn_core::settings::Preset;
+
+/// Designs convolutional neural networks by reinforcement learning (MetaQNN, Baker et al., ICLR 2017).
+#[derive(Parser)]
+#[command(version, after_help = "Example: metaqnn search --budget 2m")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Design networks for a data set.
+    #[command(
+        after_help = "Examples:\n  metaqnn search\n  metaqnn search mnist --budget 10m\n  metaqnn search mnist --models 20 --set training.epochs=1 --json"
+    )]
+    Search(SearchArguments),
+    /// Go on with a study where it stopped.
+    #[command(after_help = "Example: metaqnn resume studies/digits-2026-01-31-1.study --budget 5m")]
+    Resume(ResumeArguments),
+    /// The best models of a study.
+    #[command(after_help = "Example: metaqnn top studies/digits-2026-01-31-1.study -n 5")]
+    Top(TopArguments),
+    /// A study, or one trial of it with its learning curve.
+    #[command(after_help = "Example: metaqnn show studies/digits-2026-01-31-1.study 17")]
+    Show(ShowArguments),
+    /// Every trial in the order in which the agent learned of it.
+    #[command(after_help = "Example: metaqnn log studies/digits-2026-01-31-1.study --json")]
+    Log(StudyArguments),
+    /// The Q-table: state, action, value, updates.
+    #[command(after_help = "Example: metaqnn qvalues studies/digits-2026-01-31-1.study --json")]
+    Qvalues(StudyArguments),
+    /// All settings with comments.
+    #[command(after_help = "Example: metaqnn config --preset paper --data cifar10 > paper.toml")]
+    Config(ConfigArguments),
+    /// Train one architecture.
+    #[command(after_help = "Example: metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), GAP(10), SM(10)]' --data digits")]
+    Train(TrainArguments),
+    /// The search space.
+    #[command(subcommand)]
+    Space(SpaceVerb),
+    /// Data sets.
+    #[command(subcommand)]
+    Data(DataVerb),
+    /// Started by search, not by people.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// Where settings come from: preset, then the file, then `--set`, then the flags.
+#[derive(Args, Clone, Default)]
+pub(crate) struct SettingsArguments {
+    /// quick: minutes on a CPU; paper: the method as published.
+    #[arg(long, value_name = "quick|paper")]
+    pub(crate) preset: Option<Preset>,
+    /// Settings to lay over the preset (`metaqnn config` prints them all).
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for example training.epochs=3; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Most layers of an architecture.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_layers: Option<u32>,
+}
+
+#[derive(Args)]
+pub(crate) struct DataArguments {
+    /// Folder of the data sets [default: $METAQNN_DATA, else the platform's data folder].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct SearchArguments {
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn.
+    #[arg(default_value = "digits")]
+    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArguments,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Stop after so many unique models.
+    #[arg(long, value_name = "N")]
+    pub(crate) models: Option<u64>,
+    /// Stop when the time is up, final training included: 90s, 30m, 2h.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub(crate) budget: Option<f64>,
+    /// The study's file [default: studies/<data>-<date>-<n>.study].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) study: Option<PathBuf>,
+    /// Worker processes [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<u32>,
+    /// Threads of each worker.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<u32>,
+    /// cpu, cuda:0, vulkan:0, metal:0, rocm:0.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// default, paper, random.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// The result as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ResumeArguments {
+    /// The study's file.
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Raise the number of unique models.
+    #[arg(long, value_name = "N")]
+    pub(crate) models: Option<u64>,
+    /// Raise the budget, which counts the time of all runs.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub(crate) budget: Option<f64>,
+    /// Worker processes.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<u32>,
+    /// Threads of each worker.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<u32>,
+    /// Device.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// The result as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct StudyArguments {
+    /// The study's file.
+    pub(crate) study: PathBuf,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TopArguments {
+    #[command(flatten)]
+    pub(crate) study: StudyArguments,
+    /// How many.
+    #[arg(short, default_value_t = 10)]
+    pub(crate) n: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) study: StudyArguments,
+    /// Number of a trial.
+    pub(crate) trial: Option<u64>,
+    /// Replay the log and compare the Q-table's hash at every event.
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ConfigArguments {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArguments,
+    /// The data set, since some settings of the paper depend on it.
+    #[arg(long, default_value = "digits")]
+    pub(crate) data: String,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainArguments {
+    /// The architecture in the notation.
+    pub(crate) architecture: String,
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn.
+    #[arg(long, default_value = "digits")]
+    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArguments,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The result as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SpaceVerb {
+    /// Numbers of states, state–action pairs and architectures, exact.
+    #[command(after_help = "Example: metaqnn space count --preset paper --input 3x32x32 --classes 10 --max-layers 12")]
+    Count(SpaceArguments),
+    /// Random members, one a line.
+    #[command(after_help = "Example: metaqnn space sample 5 --seed 1")]
+    Sample {
+        /// How many.
+        n: usize,
+        #[command(flatten)]
+        space: SpaceArguments,
+    },
+    /// Whether each line of a file is legal.
+    #[command(after_help = "Example: echo '[C(64,3,1), SM(10)]' | metaqnn space check -")]
+    Check {
+        /// The file, - for standard input.
+        file: PathBuf,
+        #[command(flatten)]
+        space: SpaceArguments,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct SpaceArguments {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArguments,
+    /// Shape of the images, CHANNELSxHEIGHTxWIDTH.
+    #[arg(long, default_value = "3x32x32")]
+    pub(crate) input: MapShape,
+    /// Number of classes.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) classes: u32,
+    /// Seed of the sample.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// JSON, a value a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DataVerb {
+    /// The known data sets, and whether they are here.
+    #[command(after_help = "Example: metaqnn data list")]
+    List {
+        #[command(flatten)]
+        data_dir: DataArguments,
+        /// JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a data set from its public home.
+    #[command(after_help = "Example: metaqnn data fetch mnist")]
+    Fetch {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        data_dir: DataArguments,
+    },
+    /// What a data set holds.
+    #[command(after_help = "Example: metaqnn data check digits")]
+    Check {
+        /// Its name.
+        data: String,
+        #[command(flatten)]
+        data_dir: DataArguments,
+        /// JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("{unit:?} is not a unit of time: s, m, h, d")),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
+        _ => Err("a time is a number above 0 with a unit, for example 90s, 30m, 2h".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!(parse_seconds("90s"), Ok(90.0));
+        assert_eq!(parse_seconds("1.5m"), Ok(90.0));
+        assert_eq!(parse_seconds("2h"), Ok(7200.0));
+        for text in ["", "m", "-3m", "0s", "3weeks", "nan"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `metaqnn top`, `show`, `log`, `qvalues`, `config`: they only read.
+
+use anyhow::{Context, Result, anyhow, bail};
+use metaqnn_core::study::{Study, TrialNumber};
+use metaqnn_store::{Detail, StudyReader};
+use serde_json::json;
+
+use crate::arguments::{ConfigArguments, ShowArguments, StudyArguments, TopArguments};
+use crate::{display, setup};
+
+/// The best models.
+pub(crate) fn top(arguments: &TopArguments) -> Result<i32> {
+    let trials = StudyReader::open(&arguments.study.study)?.top(arguments.n)?;
+    if arguments.study.json {
+        println!("{}", json!(trials.iter().map(display::trial_json).collect::<Vec<_>>()));
+    } else {
+        print!("{}", display::table(&trials));
+    }
+    Ok(0)
+}
+
+/// The study, or one trial.
+pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
+    let reader = StudyReader::open(&arguments.study.study)?;
+    if let Some(number) = arguments.trial {
+        let trial = reader
+            .trial(TrialNumber(number))?
+            .with_context(|| format!("{} has no trial {number}", arguments.study.study.display()))?;
+        let mut value = display::trial_json(&trial);
+        value["curve"] = json!(trial.record.evaluation.curve);
+        if arguments.study.json {
+            println!("{value}");
+        } else {
+            println!("{}", display::table(std::slice::from_ref(&trial)));
+            for point in &trial.record.evaluation.curve {
+                println!(
+                    "epoch {:>3}: training loss {:.4}, validation accuracy {:.4}",
+                    point.epoch, point.train_loss, point.valid_accuracy
+                );
+            }
+            for step in &trial.record.transitions {
+                println!("{} -> {} (reward {})", step.state, step.action, step.reward);
+            }
+            if let Some(reason) = display::failure(&trial.record) {
+                println!("{reason}");
+            }
+        }
+        return Ok(0);
+    }
+    let header = reader.header()?;
+    let counts = reader.counts()?;
+    let verified = if arguments.verify { Some(rebuilt(&reader)?.events()) } else { None };
+    if arguments.study.json {
+        println!(
+            "{}",
+            json!({
+                "study": arguments.study.study, "version": header.version, "data": header.data, "seed": header.seed,
+                "input": header.input.to_string(), "classes": header.class_names.len(), "events": counts.events,
+                "trials": counts.trials(), "models": counts.models(), "repeats": counts.repeats,
+                "run_seconds": reader.run_seconds()?, "verified_events": verified,
+            })
+        );
+    } else {
+        println!(
+            "data {}, images of {}, {} classes, seed {}",
+            header.data,
+            header.input,
+            header.class_names.len(),
+            header.seed
+        );
+        println!("written by metaqnn {}, {} of running time", header.version, display::duration(reader.run_seconds()?));
+        println!("{} models, {} trials, {} repeats", counts.models(), counts.trials(), counts.repeats);
+        if let Some(events) = verified {
+            println!("verified: replaying the log gives the stored Q-table hash at each of {events} events");
+        }
+        print!("{}", display::table(&reader.top(10)?));
+    }
+    Ok(0)
+}
+
+/// Every event, in order.
+pub(crate) fn log(arguments: &StudyArguments) -> Result<i32> {
+    let reader = StudyReader::open(&arguments.study)?;
+    reader.visit_trials(Detail::Summary, &mut |trial| {
+        if arguments.json {
+            println!("{}", display::trial_json(&trial));
+        } else {
+            let record = &trial.record;
+            let result = record.evaluation.outcome.valid_accuracy().map_or_else(
+                || display::failure(record).unwrap_or_default(),
+                |accuracy| format!("{:.4}", accuracy.value()),
+            );
+            println!("{:>5} epsilon {:.1} {result} {}", record.trial, trial.epsilon, record.architecture);
+        }
+        true
+    })?;
+    Ok(0)
+}
+
+/// The Q-table.
+pub(crate) fn qvalues(arguments: &StudyArguments) -> Result<i32> {
+    let study = rebuilt(&StudyReader::open(&arguments.study)?)?;
+    for entry in study.q_table().entries() {
+        let (state, action) = (entry.observation.to_string(), entry.action.to_string());
+        if arguments.json {
+            println!(
+                "{}",
+                json!({ "state": state, "action": action, "q_value": entry.q_value, "updates": entry.updates })
+            );
+        } else {
+            println!("{state:<22} {action:<12} {:.6} {:>7}", entry.q_value, entry.updates);
+        }
+    }
+    Ok(0)
+}
+
+/// All settings with comments.
+pub(crate) fn config(arguments: &ConfigArguments) -> Result<i32> {
+    let document = setup::document(&arguments.settings, &arguments.data)?;
+    setup::checked(&document)?;
+    print!("{document}");
+    Ok(0)
+}
+
+/// The study in memory, replayed from its log.
+fn rebuilt(reader: &StudyReader) -> Result<Study> {
+    let header = reader.header()?;
+    let document = header.settings.parse().map_err(|error| anyhow!("the study's settings cannot be read: {error}"))?;
+    let settings = setup::checked(&document)?;
+    let space = setup::space(&settings, header.input, header.class_names.len() as u32)?;
+    let mut study = Study::new(settings, space, header.seed);
+    let mut broken = None;
+    reader.visit_events(&mut |event| {
+        broken = study.replay(&event).err();
+        broken.is_none()
+    })?;
+    match broken {
+        Some(error) => bail!("{}: {error}", reader.path().display()),
+        None => Ok(study),
+    }
+}

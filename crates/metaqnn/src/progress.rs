@@ -1,0 +1,121 @@
+//! What a person sees while a search runs: a status line and a line a worker in a terminal, else plain lines.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use metaqnn_core::ports::TrainingProgress;
+use metaqnn_core::space::Architecture;
+use metaqnn_core::study::{TrialNumber, TrialRecord};
+
+use crate::display;
+
+/// Time between two plain lines.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The view.
+pub(crate) struct Progress {
+    lines: Option<Lines>,
+    best: Option<(f64, TrialNumber)>,
+    last_plain: Option<Instant>,
+}
+
+struct Lines {
+    _all: MultiProgress,
+    status: ProgressBar,
+    workers: Vec<ProgressBar>,
+}
+
+impl Progress {
+    /// A view of `workers` workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        let lines = std::io::stderr().is_terminal().then(|| {
+            let all = MultiProgress::new();
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let mut line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
+            let status = line();
+            let workers = (0..workers).map(|_| line()).collect();
+            Lines { status, workers, _all: all }
+        });
+        Progress { lines, best: None, last_plain: None }
+    }
+
+    /// A message that stays.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.lines {
+            Some(lines) => lines.status.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// A network that learned; said aloud where it is the best so far.
+    pub(crate) fn best(&mut self, valid_accuracy: f64, record: &TrialRecord) {
+        if self.best.is_none_or(|(best, _)| valid_accuracy > best) {
+            self.best = Some((valid_accuracy, record.trial));
+            self.say(&format!(
+                "trial {:>4}: {:.2} % validation accuracy, best so far: {}",
+                record.trial,
+                100.0 * valid_accuracy,
+                record.architecture
+            ));
+        }
+    }
+
+    /// A network that failed.
+    pub(crate) fn failed(&self, record: &TrialRecord) {
+        let reason = display::failure(record).unwrap_or_default();
+        self.say(&format!("trial {:>4}: {reason}: {}", record.trial, record.architecture));
+    }
+
+    /// What a worker does.
+    pub(crate) fn worker(
+        &self,
+        worker: usize,
+        trial: TrialNumber,
+        architecture: &Architecture,
+        step: &TrainingProgress,
+    ) {
+        let Some(line) = self.lines.as_ref().and_then(|lines| lines.workers.get(worker)) else { return };
+        let text = match step {
+            TrainingProgress::Step { progress, train_loss } => {
+                format!("{:>3.0} %, loss {train_loss:.3}", 100.0 * progress)
+            }
+            TrainingProgress::Epoch { point } => {
+                format!("epoch {}, {:.2} %", point.epoch, 100.0 * point.valid_accuracy)
+            }
+            TrainingProgress::Restart { attempt, .. } => format!("try {attempt}"),
+        };
+        line.set_message(format!("  worker {worker}: trial {trial}, {text}: {architecture}"));
+    }
+
+    /// ε, models done, best so far, time left.
+    pub(crate) fn status(&mut self, epsilon: f64, models: u64, of: u64, seconds_left: Option<f64>) {
+        let mut text = format!("epsilon {epsilon:.1}, {models} models");
+        if of > 0 {
+            text += &format!(" of {of}");
+        }
+        if let Some((accuracy, trial)) = self.best {
+            text += &format!(", best {:.2} % (trial {trial})", 100.0 * accuracy);
+        }
+        if let Some(seconds) = seconds_left {
+            text += &format!(", {} left to search", display::duration(seconds));
+        }
+        match &self.lines {
+            Some(lines) => lines.status.set_message(text),
+            None if self.last_plain.is_none_or(|last| last.elapsed() >= PLAIN_INTERVAL) => {
+                self.last_plain = Some(Instant::now());
+                eprintln!("{text}");
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.lines {
+            lines.workers.iter().for_each(ProgressBar::finish_and_clear);
+            lines.status.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The worker process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use metaqnn_core::ports::Evaluator;
+use metaqnn_core::settings::Settings;
+use metaqnn_exec::protocol::WorkerSetup;
+use metaqnn_exec::{read_setup, serve};
+use metaqnn_train::NetworkEvaluator;
+
+use crate::setup;
+
+/// Works on the coordinator's jobs until it is gone.
+pub(crate) fn work() -> Result<i32> {
+    let start = read_setup().context("`metaqnn worker` is started by search, not by people")?;
+    let mut evaluator = evaluator(&start).map_err(|error| format!("{error:#}"));
+    serve(evaluator.as_mut().map(|evaluator| evaluator as &mut dyn Evaluator).map_err(|reason| reason.clone()))?;
+    Ok(0)
+}
+
+fn evaluator(start: &WorkerSetup) -> Result<NetworkEvaluator> {
+    let settings = Settings::from_toml(&start.settings)?;
+    let (data, _) = setup::data_set(&start.data, Some(Path::new(&start.data_dir)))?;
+    let final_training = settings.final_phase.training;
+    Ok(NetworkEvaluator::new(&settings.search.device, Arc::new(data), settings.training, final_training)?)
+}
