@@ -288,7 +288,7 @@ impl Run {
             time_limit_seconds,
         };
         let _ = pool.submit(Job::Final(job));
-        let mut progress = Progress::new(1);
+        let progress = Progress::new(1);
         loop {
             if self.interrupted.load(Ordering::SeqCst) {
                 return Ok(None);

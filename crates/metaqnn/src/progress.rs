@@ -32,7 +32,7 @@ impl Progress {
         let lines = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
             let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-            let mut line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
+            let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
             let status = line();
             let workers = (0..workers).map(|_| line()).collect();
             Lines { status, workers, _all: all }

@@ -176,7 +176,6 @@ impl Study {
                 }
                 None => {}
             }
-            self.repeats_in_a_row = 0;
             let trial = self.next_trial();
             let seed = trial_seed(self.seed, trial);
             let asked = AskedTrial { trial, architecture: architecture.clone(), seed, epsilon };
@@ -227,7 +226,6 @@ impl Study {
         match &event.kind {
             EventKind::Trial(record) => {
                 let actions = self.space.actions(&record.architecture).map_err(|error| broken(error.to_string()))?;
-                self.repeats_in_a_row = 0;
                 self.count(record);
                 let reward = record.evaluation.outcome.reward(self.space.classes());
                 self.learn(&actions, reward, Novelty::New);
@@ -287,6 +285,7 @@ impl Study {
     }
 
     fn count(&mut self, record: &TrialRecord) {
+        self.repeats_in_a_row = 0;
         let outcome = &record.evaluation.outcome;
         if outcome.counts_as_model() {
             self.models += 1;

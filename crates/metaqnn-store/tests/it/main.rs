@@ -1,6 +1,8 @@
 //! The study file from outside: what every storage must do, what is asked of it, and what goes wrong with files,
 //! processes and machines.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod child;
 mod crash;
 mod damage;

@@ -1,0 +1,57 @@
+//! The direction of imports, asserted from `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// What each crate must not depend on; for core, that is every other crate of ours.
+const FORBIDDEN: [(&str, &[&str]); 5] = [
+    (
+        "metaqnn-core",
+        &[
+            "metaqnn-data",
+            "metaqnn-train",
+            "metaqnn-store",
+            "metaqnn-exec",
+            "metaqnn",
+            "clap",
+            "tokio",
+            "rusqlite",
+            "axum",
+            "burn",
+        ],
+    ),
+    ("metaqnn-data", &["burn", "metaqnn-store", "metaqnn-exec", "metaqnn-train", "metaqnn"]),
+    ("metaqnn-train", &["metaqnn-store", "metaqnn-exec", "metaqnn-report", "metaqnn"]),
+    ("metaqnn-store", &["metaqnn-train", "metaqnn-exec", "metaqnn-report", "metaqnn", "burn"]),
+    ("metaqnn-exec", &["metaqnn-train", "metaqnn-store", "metaqnn", "burn", "rusqlite"]),
+];
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages
+        .iter()
+        .map(|package| {
+            let normal = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null());
+            let names = normal.map(|d| d["name"].as_str().unwrap().to_string()).collect();
+            (package["name"].as_str().unwrap().to_string(), names)
+        })
+        .collect()
+}
+
+#[test]
+fn no_crate_imports_against_the_direction() {
+    let dependencies = dependencies();
+    for (krate, forbidden) in FORBIDDEN {
+        let direct = &dependencies[krate];
+        for name in forbidden {
+            assert!(!direct.contains(*name), "{krate} must not depend on {name}");
+        }
+    }
+    assert!(dependencies["metaqnn"].contains("metaqnn-train"), "the test reads real dependencies");
+}

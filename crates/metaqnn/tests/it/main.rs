@@ -1,0 +1,6 @@
+//! The program from outside: verbs, JSON, resume after a kill, and the direction of imports.
+
+#![allow(clippy::unwrap_used)]
+
+mod imports;
+mod program;

@@ -1,0 +1,160 @@
+//! Runs the built program on the embedded digits.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Settings under which a trial takes a fraction of a second.
+const TINY: [&str; 8] = [
+    "--set",
+    "training.train_images=300",
+    "--set",
+    "limits.mflops=2",
+    "--set",
+    "training.epochs=1",
+    "--set",
+    "final.enabled=false",
+];
+
+fn metaqnn(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_metaqnn")).args(arguments).output().unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn search(study: &Path, more: &[&str]) -> Vec<Value> {
+    let mut arguments = vec!["search", "--json", "--study", study.to_str().unwrap()];
+    arguments.extend(TINY);
+    arguments.extend(more);
+    lines(&metaqnn(&arguments))
+}
+
+/// The log without what time changes.
+fn log(study: &Path) -> Vec<Value> {
+    let mut trials = lines(&metaqnn(&["log", study.to_str().unwrap(), "--json"]));
+    for trial in &mut trials {
+        trial.as_object_mut().unwrap().remove("train_seconds");
+    }
+    trials
+}
+
+fn verify(study: &Path) -> Value {
+    lines(&metaqnn(&["show", study.to_str().unwrap(), "--verify", "--json"])).remove(0)
+}
+
+#[test]
+fn one_seed_and_one_worker_give_one_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a.study"), folder.path().join("b.study"));
+    let result = search(&first, &["--models", "6", "--workers", "1", "--seed", "7"]).pop().unwrap();
+    search(&second, &["--models", "6", "--workers", "1", "--seed", "7"]);
+    assert_eq!(log(&first), log(&second));
+    assert_eq!(result["models"], 6);
+    assert!(result["best"]["valid_accuracy"].as_f64().unwrap() > 0.1);
+    let top = lines(&metaqnn(&["top", first.to_str().unwrap(), "-n", "3", "--json"])).remove(0);
+    assert_eq!(top[0], result["best"]);
+    assert!(top[0]["valid_accuracy"].as_f64() >= top[1]["valid_accuracy"].as_f64());
+    let trial = top[0]["trial"].to_string();
+    let shown = lines(&metaqnn(&["show", first.to_str().unwrap(), &trial, "--json"])).remove(0);
+    assert_eq!(shown["curve"].as_array().unwrap().len(), 1);
+    assert!(!lines(&metaqnn(&["qvalues", first.to_str().unwrap(), "--json"])).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_study_goes_on_with_nothing_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("killed.study");
+    let whole = folder.path().join("whole.study");
+    search(&whole, &["--models", "8", "--workers", "1", "--seed", "3"]);
+    let mut arguments = vec!["search", "--models", "8", "--workers", "1", "--seed", "3"];
+    arguments.extend(["--study", study.to_str().unwrap()]);
+    arguments.extend(TINY);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
+        .args(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Until some trials are stored; then kill -9 in the middle of whatever is in training.
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(60) && (!study.exists() || log_len(&study) < 3) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stored = log(&study);
+    assert!((3..=8).contains(&stored.len()), "{}", stored.len());
+    lines(&metaqnn(&["resume", study.to_str().unwrap(), "--json"]));
+    let resumed = log(&study);
+    assert_eq!(resumed[..stored.len()], stored, "a finished trial never changes");
+    assert_eq!(resumed, log(&whole), "with one worker the kill leaves no trace");
+    let shown = verify(&study);
+    assert_eq!((&shown["models"], &shown["verified_events"]), (&8.into(), &shown["events"]));
+}
+
+fn log_len(study: &Path) -> usize {
+    let output = metaqnn(&["log", study.to_str().unwrap(), "--json"]);
+    String::from_utf8_lossy(&output.stdout).lines().count()
+}
+
+#[test]
+fn two_workers_train_no_network_twice_and_end_with_a_test_accuracy() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("two.study");
+    let more = ["--models", "8", "--workers", "2", "--set", "final.enabled=true", "--set", "final.training.epochs=1"];
+    let result = search(&study, &more).pop().unwrap();
+    assert_eq!(result["models"], 8);
+    assert!(result["test_accuracy"].as_f64().unwrap() > 0.1);
+    assert_eq!(result["best"]["test_accuracy"], result["test_accuracy"]);
+    let mut architectures: Vec<String> = log(&study).iter().map(|trial| trial["architecture"].to_string()).collect();
+    let trials = architectures.len();
+    architectures.sort();
+    architectures.dedup();
+    assert_eq!(architectures.len(), trials);
+    verify(&study);
+}
+
+#[test]
+fn the_space_is_counted_and_checked() {
+    let paper = ["--preset", "paper", "--max-layers", "12", "--json"];
+    let mut arguments = vec!["space", "count"];
+    arguments.extend(paper);
+    let count = lines(&metaqnn(&arguments)).remove(0);
+    assert_eq!((&count["states"], &count["actions"]), (&349.into(), &4058.into()));
+    assert_eq!(count["architectures"], "57869407275938");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.txt");
+    std::fs::write(&file, "[C(64,3,1), D(1,1), SM(10)]\n[P(2,2), SM(10)]\nnonsense\n").unwrap();
+    let mut arguments = vec!["space", "check", file.to_str().unwrap()];
+    arguments.extend(paper);
+    let output = metaqnn(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let legal: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["legal"].clone())
+        .collect();
+    assert_eq!(legal, [true, false, false]);
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    let said = |arguments: &[&str]| {
+        let output = metaqnn(arguments);
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(said(&["search", "--device", "cuda:9"]).contains("cpu"));
+    assert!(said(&["search", "--set", "training.epoch=1"]).contains("training.epoch is not a setting"));
+    assert!(said(&["search", "--set", "training.epochs=0"]).contains("training.epochs = 0"));
+    assert!(said(&["top", "no-such.study"]).contains("no-such.study"));
+    assert!(said(&["train", "[P(9,2), SM(10)]"]).contains("layer 1"));
+    let folder = tempfile::tempdir().unwrap();
+    let missing = said(&["search", "mnist", "--data-dir", folder.path().to_str().unwrap()]);
+    assert!(missing.contains("metaqnn data fetch mnist"), "{missing}");
+}
