@@ -92,7 +92,7 @@ pub(crate) struct SearchArguments {
     /// Stop when the time is up, final training included: 90s, 30m, 2h.
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     pub(crate) budget: Option<f64>,
-    /// The study's file [default: studies/<data>-<date>-<n>.study].
+    /// The study's file [default: studies/DATA-DATE-N.study].
     #[arg(long, value_name = "FILE")]
     pub(crate) study: Option<PathBuf>,
     /// Worker processes [default: one a core].
