@@ -14,7 +14,7 @@ use metaqnn_core::study::{Ask, EventKind, EventRecord, FinalRecord, Study, Study
 use metaqnn_data::DataSet;
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolEvent, WorkerPool};
-use metaqnn_store::{StoredTrial, StudyFile};
+use metaqnn_store::{StoredTrial, StudyFile, StudyReader};
 use serde_json::json;
 use toml_edit::DocumentMut;
 
@@ -115,7 +115,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let (_, space) = space_of(&settings, &data)?;
     drop(data);
     let mut study = Study::new(settings.clone(), space, header.seed);
-    replay(&file, &mut study)?;
+    replay(file.reader(), &mut study)?;
     let seconds_before = file.run_seconds()?;
     eprintln!("{}: {} models so far", arguments.study.display(), study.models());
     run(Run {
@@ -133,13 +133,13 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
 }
 
 /// Rebuilds the agent from the stored log.
-pub(crate) fn replay(storage: &impl Storage, study: &mut Study) -> Result<()> {
+pub(crate) fn replay(reader: &StudyReader, study: &mut Study) -> Result<()> {
     let mut broken = None;
-    storage.visit_events(&mut |event| {
+    reader.visit_events(&mut |event| {
         broken = study.replay(&event).err();
         broken.is_none()
     })?;
-    broken.map_or(Ok(()), |error| Err(error.into()))
+    broken.map_or(Ok(()), |error| bail!("{}: {error}", reader.path().display()))
 }
 
 fn run(mut run: Run) -> Result<i32> {
@@ -169,11 +169,16 @@ impl Run {
         (budget > 0.0).then_some(budget * (1.0 - share))
     }
 
+    /// Models trained and in training.
+    fn begun(&self) -> u64 {
+        self.study.models() + self.study.pending().count() as u64
+    }
+
     /// Share of the search that is over.
     fn progress(&self) -> f64 {
         let in_time = self.search_seconds().map_or(0.0, |limit| self.seconds() / limit);
         let models = self.settings.search.models;
-        let begun = self.study.models() + self.study.pending().count() as u64;
+        let begun = self.begun();
         let in_models = if models > 0 { begun as f64 / models as f64 } else { 0.0 };
         in_time.max(in_models).min(1.0)
     }
@@ -198,7 +203,7 @@ impl Run {
     /// Whether another trial is to be begun.
     fn wants_more(&self) -> bool {
         let models = self.settings.search.models;
-        let begun = self.study.models() + self.study.pending().count() as u64;
+        let begun = self.begun();
         (models == 0 || begun < models) && self.search_seconds().is_none_or(|limit| self.seconds() < limit)
     }
 

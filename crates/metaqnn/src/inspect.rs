@@ -1,12 +1,12 @@
 //! `metaqnn top`, `show`, `log`, `qvalues`, `config`: they only read.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use metaqnn_core::study::{Study, TrialNumber};
 use metaqnn_store::{Detail, StudyReader};
 use serde_json::json;
 
 use crate::arguments::{ConfigArguments, ShowArguments, StudyArguments, TopArguments};
-use crate::{display, setup};
+use crate::{coordinator, display, setup};
 
 /// The best models.
 pub(crate) fn top(arguments: &TopArguments) -> Result<i32> {
@@ -129,13 +129,6 @@ fn rebuilt(reader: &StudyReader) -> Result<Study> {
     let settings = setup::checked(&document)?;
     let space = setup::space(&settings, header.input, header.class_names.len() as u32)?;
     let mut study = Study::new(settings, space, header.seed);
-    let mut broken = None;
-    reader.visit_events(&mut |event| {
-        broken = study.replay(&event).err();
-        broken.is_none()
-    })?;
-    match broken {
-        Some(error) => bail!("{}: {error}", reader.path().display()),
-        None => Ok(study),
-    }
+    coordinator::replay(reader, &mut study)?;
+    Ok(study)
 }
