@@ -1,13 +1,40 @@
-//! Devices by name: `cpu`, and `cuda:0`, `vulkan:0`, `metal:0`, `rocm:0` and so on where compiled in and present.
+//! Devices by name: `cpu`, `flex`, and `cuda:0`, `vulkan:0`, `metal:0`, `rocm:0` and so on where compiled in and present.
 
 use burn::tensor::Device;
+
+/// Where networks are trained.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ComputeDevice {
+    /// The CPU, with this project's own kernels.
+    Cpu,
+    /// A device of Burn's: a GPU, or `flex`, Burn's own backend for the CPU.
+    Burn(Device),
+}
+
+impl ComputeDevice {
+    /// The device on which Burn's tensors are made; for [`ComputeDevice::Cpu`] that of `flex`.
+    pub fn burn(&self) -> Device {
+        match self {
+            ComputeDevice::Cpu => Device::flex(),
+            ComputeDevice::Burn(device) => device.clone(),
+        }
+    }
+
+    /// Whether the CPU does the work, so that reading a tensor waits for nothing.
+    pub(crate) fn is_on_the_cpu(&self) -> bool {
+        match self {
+            ComputeDevice::Cpu => true,
+            ComputeDevice::Burn(device) => is_cpu(device),
+        }
+    }
+}
 
 /// Why a name is not that of a device here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// No device is ever called so.
-    #[error("{name:?} is not a device: expected cpu, or cuda, vulkan, metal or rocm with a number, for example cuda:0; here there are: {}", available.join(", "))]
+    #[error("{name:?} is not a device: expected cpu, flex, or cuda, vulkan, metal or rocm with a number, for example cuda:0; here there are: {}", available.join(", "))]
     Unknown {
         /// The name given.
         name: String,
@@ -81,9 +108,9 @@ impl Accelerator {
     }
 }
 
-/// Names of the devices that are compiled in and present, `cpu` first.
+/// Names of the devices that are compiled in and present, `cpu` and `flex`, Burn's backend for the CPU, first.
 pub fn available_devices() -> Vec<String> {
-    let mut names = vec!["cpu".to_owned()];
+    let mut names = vec!["cpu".to_owned(), "flex".to_owned()];
     for kind in Accelerator::ALL.into_iter().filter(|kind| kind.compiled_in()) {
         names.extend((0..kind.devices().len()).map(|index| format!("{}:{index}", kind.name())));
     }
@@ -95,9 +122,11 @@ pub fn available_devices() -> Vec<String> {
 /// # Errors
 ///
 /// [`DeviceError`] lists the devices that are here and, where the kind is not compiled in, says with which cargo feature to build.
-pub fn parse_device(name: &str) -> Result<Device, DeviceError> {
-    if name == "cpu" {
-        return Ok(Device::flex());
+pub fn parse_device(name: &str) -> Result<ComputeDevice, DeviceError> {
+    match name {
+        "cpu" => return Ok(ComputeDevice::Cpu),
+        "flex" => return Ok(ComputeDevice::Burn(Device::flex())),
+        _ => {}
     }
     let unknown = || DeviceError::Unknown { name: name.to_owned(), available: available_devices() };
     let (kind, index) = match name.split_once(':') {
@@ -111,6 +140,7 @@ pub fn parse_device(name: &str) -> Result<Device, DeviceError> {
     kind.devices()
         .into_iter()
         .nth(index)
+        .map(ComputeDevice::Burn)
         .ok_or_else(|| DeviceError::Absent { name: name.to_owned(), available: available_devices() })
 }
 
@@ -134,7 +164,7 @@ mod tests {
         for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0", "CPU"] {
             let error = parse_device(name).unwrap_err();
             assert!(matches!(error, DeviceError::Unknown { .. }), "{name}");
-            assert!(error.to_string().contains("here there are: cpu"), "{error}");
+            assert!(error.to_string().contains("here there are: cpu, flex"), "{error}");
         }
     }
 

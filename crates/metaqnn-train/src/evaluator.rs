@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use burn::tensor::Device;
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::{Evaluator, FinalEvaluation, FinalJob, TrainingProgress, TrialJob};
 use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
@@ -14,8 +13,7 @@ use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Evaluation, Failure};
 use metaqnn_data::{Augmentation, DataSet, DataSource, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
-use crate::device::{DeviceError, parse_device};
-use crate::predictions::predict;
+use crate::device::{ComputeDevice, DeviceError, parse_device};
 use crate::trainer::{TrainingEnd, TrainingTask, fixed_part, train};
 
 /// Why there is no evaluator.
@@ -38,7 +36,7 @@ pub enum EvaluatorError {
 /// Trains networks in this process, on one device, one after another.
 #[derive(Debug)]
 pub struct NetworkEvaluator {
-    device: Device,
+    device: ComputeDevice,
     data: Arc<DataSet>,
     search: TrainingSettings,
     final_training: TrainingSettings,
@@ -102,7 +100,7 @@ impl NetworkEvaluator {
         let all = data.train_and_valid();
         let images = fixed_part(&all, data.classes(), settings.train_images as usize);
         let normalizer = normalizer(data, settings);
-        let training = train(
+        let mut training = train(
             &TrainingTask {
                 graph: &graph,
                 settings,
@@ -118,18 +116,19 @@ impl NetworkEvaluator {
                 device: &self.device,
             },
             report,
-        );
+        )
+        .map_err(|error| error.to_string())?;
         if let TrainingEnd::Failed(failure) = &training.end {
             return Err(failure.to_string());
         }
-        let test = predict(&training.network, &data.test, &normalizer, &self.device);
+        let test = training.learner.predict(&data.test, &normalizer);
         Ok(FinalEvaluation {
             test_accuracy: test.accuracy(&data.test.labels).value(),
             test_images: data.test.len() as u64,
             train_losses: training.curve.iter().map(|point| point.train_loss).collect(),
             epochs: training.epochs,
             train_seconds: training.elapsed.as_secs_f64(),
-            weights: training.network.to_safetensors().map_err(|error| error.to_string())?,
+            weights: training.learner.to_safetensors().map_err(|error| error.to_string())?,
         })
     }
 }
@@ -153,10 +152,15 @@ impl Evaluator for NetworkEvaluator {
             time_limit: None,
             device: &self.device,
         };
-        let evaluation = catch_unwind(AssertUnwindSafe(|| train(&task, report).to_evaluation()))
-            .unwrap_or_else(|panic| worker(panic_message(panic.as_ref())));
+        let evaluation = match catch_unwind(AssertUnwindSafe(|| train(&task, report))) {
+            Ok(Ok(training)) => training.to_evaluation(),
+            Ok(Err(error)) => worker(error.to_string()),
+            Err(panic) => worker(panic_message(panic.as_ref())),
+        };
         // The next network has other shapes; what this one leaves in the pools of a GPU would be in its way.
-        self.device.memory_cleanup();
+        if let ComputeDevice::Burn(device) = &self.device {
+            device.memory_cleanup();
+        }
         evaluation
     }
 

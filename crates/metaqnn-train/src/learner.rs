@@ -1,114 +1,146 @@
 //! A network in training: one step at a time.
 
-use burn::module::Module;
-use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use metaqnn_core::graph::{Graph, MapShape};
-use metaqnn_core::settings::{Optimizer, TrainingSettings};
+use burn::tensor::Tensor;
+use metaqnn_core::graph::Graph;
+use metaqnn_core::settings::TrainingSettings;
+use metaqnn_data::{LabelledImages, Normalizer};
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::device::is_cpu;
-use crate::network::Network;
+use crate::burn_learner::BurnLearner;
+use crate::cpu::CpuLearner;
+use crate::device::ComputeDevice;
+use crate::network::{Network, WeightsError};
+use crate::predictions::{Predictions, predict, predict_batches};
 
-/// A network with its optimizer and loss.
+/// A network with its optimizer and loss, on any device.
 pub struct Learner {
-    network: Network,
-    optimizer: ModuleOptimizer,
-    loss: CrossEntropyLoss,
-    device: Device,
-    input: MapShape,
-    dropout: ChaCha8Rng,
+    engine: Engine,
+}
+
+enum Engine {
+    Cpu(Box<CpuLearner>),
+    Burn(Box<BurnLearner>, ComputeDevice),
+}
+
+/// The loss of a step, the mean cross-entropy in nats.
+#[derive(Clone, Debug)]
+pub enum StepLoss {
+    /// It is known.
+    Known(f32),
+    /// It is still being computed: a tensor of shape 1 without gradients; reading it waits for the device.
+    Pending(Tensor<1>),
+}
+
+impl StepLoss {
+    /// The loss, waited for.
+    pub fn value(self) -> f32 {
+        match self {
+            StepLoss::Known(loss) => loss,
+            StepLoss::Pending(loss) => loss.into_scalar::<f32>(),
+        }
+    }
 }
 
 impl Learner {
     /// A fresh network of `graph` on `device`, its weights drawn from `weights`, with the optimizer and loss of `settings`.
     /// Dropout is drawn from a generator with the seed `dropout`.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] where the weights cannot be handed on.
     pub fn new<R: Rng + ?Sized>(
         graph: &Graph,
         settings: &TrainingSettings,
-        device: &Device,
+        device: &ComputeDevice,
         weights: &mut R,
         dropout: u64,
-    ) -> Self {
-        let network = Network::new(graph, &device.clone().autodiff(), weights);
+    ) -> Result<Self, WeightsError> {
+        let network = Network::new(graph, &device.burn().autodiff(), weights);
         Self::with_network(network, graph, settings, device, dropout)
     }
 
-    /// The same for a network that is there, made on an autodiff device.
-    pub fn with_network(
+    /// The same for weights that are there, as [`Network::to_safetensors`] writes them.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] where they are not of such a network.
+    pub fn with_weights(
+        graph: &Graph,
+        settings: &TrainingSettings,
+        device: &ComputeDevice,
+        weights: &[u8],
+        dropout: u64,
+    ) -> Result<Self, WeightsError> {
+        let mut unused = rand_chacha::ChaCha8Rng::from_seed([0; 32]);
+        let network = Network::new(graph, &device.burn().autodiff(), &mut unused).with_safetensors(weights)?;
+        Self::with_network(network, graph, settings, device, dropout)
+    }
+
+    fn with_network(
         network: Network,
         graph: &Graph,
         settings: &TrainingSettings,
-        device: &Device,
+        device: &ComputeDevice,
         dropout: u64,
-    ) -> Self {
-        let device = device.clone().autodiff();
-        if !is_cpu(&device) {
-            device.seed(dropout);
+    ) -> Result<Self, WeightsError> {
+        let engine = match device {
+            ComputeDevice::Cpu => {
+                let weights = network.to_safetensors()?;
+                Engine::Cpu(Box::new(CpuLearner::new(graph, settings, &weights, dropout)?))
+            }
+            ComputeDevice::Burn(burn) => {
+                let learner = BurnLearner::new(network, graph, settings, burn, dropout);
+                Engine::Burn(Box::new(learner), device.clone())
+            }
+        };
+        Ok(Learner { engine })
+    }
+
+    /// One step of the optimizer on a batch: `images` NCHW, `labels` N. Gives the loss before the step.
+    pub fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> StepLoss {
+        match &mut self.engine {
+            Engine::Cpu(learner) => StepLoss::Known(learner.step(images, labels, learning_rate)),
+            Engine::Burn(learner, _) => StepLoss::Pending(learner.step(images, labels, learning_rate)),
         }
-        let smoothing = (settings.label_smoothing > 0.0).then_some(settings.label_smoothing as f32);
-        let loss = CrossEntropyLossConfig::new().with_smoothing(smoothing).init(&device);
-        Learner {
-            network,
-            optimizer: optimizer(settings),
-            loss,
-            device,
-            input: graph.input(),
-            dropout: ChaCha8Rng::seed_from_u64(dropout),
+    }
+
+    /// Whether a step is over when [`Learner::step`] returns, so that reading its loss waits for nothing.
+    pub(crate) fn is_synchronous(&self) -> bool {
+        match &self.engine {
+            Engine::Cpu(_) => true,
+            Engine::Burn(_, device) => device.is_on_the_cpu(),
         }
     }
 
-    /// One step of the optimizer on a batch: `images` NCHW, `labels` N. Gives the loss before the step, the mean
-    /// cross-entropy in nats, of shape 1 and without gradients; reading it waits for the device.
-    pub fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> Tensor<1> {
-        let (images, labels) = self.batch(images, labels);
-        let loss = self.loss.forward(self.network.forward_in_training(images, &mut self.dropout), labels);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        // Taken out and put back: the optimizer changes in place what nobody else holds.
-        let network = std::mem::replace(&mut self.network, Network::empty());
-        self.network = self.optimizer.step(learning_rate, network, gradients);
-        loss.without_autodiff()
+    /// Class probabilities of `images` under the network as it is now.
+    pub fn predict(&mut self, images: &LabelledImages, normalizer: &Normalizer) -> Predictions {
+        match &mut self.engine {
+            Engine::Cpu(learner) => predict_batches(images, normalizer, learner.batch_size(), |batch, _, to| {
+                learner.probabilities(batch, to);
+            }),
+            Engine::Burn(learner, device) => predict(&learner.network(), images, normalizer, &device.burn()),
+        }
     }
 
-    /// The network as it is now, without gradients, for evaluation.
-    pub fn network(&self) -> Network {
-        self.network.valid()
-    }
-
-    fn batch(&self, images: &[f32], labels: &[i32]) -> (Tensor<4>, Tensor<1, Int>) {
-        let MapShape { channels, height, width } = self.input;
-        let shape = [labels.len(), channels as usize, height as usize, width as usize];
-        (
-            Tensor::from_data(TensorData::new(images.to_vec(), shape), &self.device),
-            Tensor::from_data(TensorData::new(labels.to_vec(), [labels.len()]), &self.device),
-        )
+    /// All weights and statistics as [`Network::to_safetensors`] has them.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] where the format cannot hold them.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
+        match &self.engine {
+            Engine::Cpu(learner) => learner.to_safetensors(),
+            Engine::Burn(learner, _) => learner.network().to_safetensors(),
+        }
     }
 }
 
-/// Burn's defaults (ε of Adam 1e-5, dampening 0.1) are not what the settings mean, so each is named here.
-fn optimizer(settings: &TrainingSettings) -> ModuleOptimizer {
-    match settings.optimizer {
-        Optimizer::Adam { beta_1, beta_2, epsilon } => AdamWConfig::new()
-            .with_beta_1(beta_1 as f32)
-            .with_beta_2(beta_2 as f32)
-            .with_epsilon(epsilon as f32)
-            .with_weight_decay(settings.weight_decay as f32)
-            .init(),
-        Optimizer::Sgd { momentum, nesterov } => {
-            let decay = settings.weight_decay as f32;
-            SgdConfig::new()
-                .with_weight_decay((decay > 0.0).then(|| WeightDecayConfig::new(decay)))
-                .with_momentum(
-                    (momentum > 0.0).then(|| {
-                        MomentumConfig::new().with_momentum(momentum).with_dampening(0.0).with_nesterov(nesterov)
-                    }),
-                )
-                .init()
-        }
+impl std::fmt::Debug for Learner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.engine {
+            Engine::Cpu(_) => "Learner on the CPU",
+            Engine::Burn(..) => "Learner on Burn",
+        })
     }
 }

@@ -6,6 +6,7 @@
 //!   evaluations out.
 //! - [`train`] (`trainer`): one training from the first weights to the last epoch: schedule, restart rule, pruning, time limit.
 //! - [`Learner`] (`learner`): a network with its optimizer, one step at a time.
+//! - `cpu`: its engine on the CPU; `burn_learner`: its engine on Burn's devices.
 //! - [`Network`] (`network`): a [`Graph`](metaqnn_core::graph::Graph) as layers of tensors, and its weights by name.
 //! - [`predict`] (`predictions`): class probabilities of images and the accuracy they make.
 //! - [`parse_device`], [`available_devices`] (`device`): devices by name.
@@ -16,6 +17,8 @@
 //!
 //! `cuda`, `vulkan`, `metal` and `rocm` compile in devices of these kinds beside the CPU.
 
+mod burn_learner;
+mod cpu;
 mod device;
 mod evaluator;
 mod learner;
@@ -23,9 +26,9 @@ mod network;
 mod predictions;
 mod trainer;
 
-pub use device::{DeviceError, available_devices, parse_device};
+pub use device::{ComputeDevice, DeviceError, available_devices, parse_device};
 pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, normalizer};
-pub use learner::Learner;
+pub use learner::{Learner, StepLoss};
 pub use network::{Network, WeightsError};
 pub use predictions::{Predictions, predict};
 pub use trainer::{Training, TrainingEnd, TrainingTask, train};

@@ -86,10 +86,27 @@ pub enum WeightsError {
 }
 
 /// A named tensor on the host, as PyTorch shapes it.
-struct HostTensor {
+pub(crate) struct HostTensor {
     name: String,
     shape: Vec<usize>,
     bytes: Vec<u8>,
+}
+
+impl HostTensor {
+    pub(crate) fn new(name: String, shape: Vec<usize>, values: impl IntoIterator<Item = f32>) -> Self {
+        HostTensor { name, shape, bytes: values.into_iter().flat_map(f32::to_le_bytes).collect() }
+    }
+}
+
+/// The tensors as safetensors bytes.
+pub(crate) fn serialized(tensors: &[HostTensor]) -> Result<Vec<u8>, WeightsError> {
+    let views = tensors
+        .iter()
+        .map(|tensor| {
+            TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes).map(|view| (tensor.name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(safetensors::serialize(views, None)?)
 }
 
 impl Network {
@@ -151,15 +168,7 @@ impl Network {
     ///
     /// When the format cannot hold them.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
-        let tensors = self.host_tensors();
-        let views = tensors
-            .iter()
-            .map(|tensor| {
-                TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes)
-                    .map(|view| (tensor.name.as_str(), view))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(safetensors::serialize(views, None)?)
+        serialized(&self.host_tensors())
     }
 
     /// This network with the weights in `bytes`, as [`Network::to_safetensors`] writes them.
@@ -182,8 +191,8 @@ impl Network {
     fn host_tensors(&self) -> Vec<HostTensor> {
         let mut tensors = Vec::new();
         for (name, layer) in self.names.iter().zip(&self.layers) {
-            let mut push = |field: &str, (shape, bytes): (Vec<usize>, Vec<u8>)| {
-                tensors.push(HostTensor { name: format!("{name}.{field}"), shape, bytes });
+            let mut push = |field: &str, (shape, values): (Vec<usize>, Vec<f32>)| {
+                tensors.push(HostTensor::new(format!("{name}.{field}"), shape, values));
             };
             match layer {
                 Layer::Convolution(convolution) => {
@@ -446,14 +455,14 @@ fn size(n: u32) -> usize {
     n as usize
 }
 
-/// Shape and little-endian bytes of a tensor.
-fn host<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<u8>) {
+/// Shape and values of a tensor.
+fn host<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) {
     let shape = tensor.dims().to_vec();
-    let values: Vec<f32> = tensor.without_autodiff().into_data_as::<f32>().iter::<f32>().collect();
-    (shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    (shape, tensor.without_autodiff().into_data_as::<f32>().iter::<f32>().collect())
 }
 
-fn floats(weights: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+/// The values of a tensor of this name and shape.
+pub(crate) fn floats(weights: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
     let view = weights.tensor(name)?;
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());

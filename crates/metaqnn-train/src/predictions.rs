@@ -62,19 +62,28 @@ impl Predictions {
 pub fn predict(network: &Network, images: &LabelledImages, normalizer: &Normalizer, device: &Device) -> Predictions {
     let shape = images.shape;
     let batch_size = (EVALUATION_VALUES / network.largest_activation().max(1)).clamp(16, 512);
+    predict_batches(images, normalizer, batch_size, |batch, count, to| {
+        let data = TensorData::new(batch.to_vec(), [count, shape.channels, shape.height, shape.width]);
+        let output = softmax(network.forward(Tensor::<4>::from_data(data, device)), 1);
+        to.extend(output.into_data_as::<f32>().iter::<f32>());
+    })
+}
+
+/// Class probabilities of `images`: `add` gets normalized images, NCHW, and their number, and adds a row for each.
+pub(crate) fn predict_batches(
+    images: &LabelledImages,
+    normalizer: &Normalizer,
+    batch_size: usize,
+    mut add: impl FnMut(&[f32], usize, &mut Vec<f32>),
+) -> Predictions {
     let mut batches = Batches::new(images, normalizer, None, batch_size);
     // Nothing is drawn without augmentation.
     let mut unused = ChaCha8Rng::seed_from_u64(0);
     let mut probabilities = Vec::new();
-    let mut classes = 0;
     while let Some(batch) = batches.next_batch(&mut unused) {
-        let dimensions = [batch.labels.len(), shape.channels, shape.height, shape.width];
-        let input = Tensor::<4>::from_data(TensorData::new(batch.images.to_vec(), dimensions), device);
-        let output = softmax(network.forward(input), 1);
-        classes = output.dims()[1];
-        probabilities.extend(output.into_data_as::<f32>().iter::<f32>());
+        add(batch.images, batch.labels.len(), &mut probabilities);
     }
-    Predictions { classes, probabilities }
+    Predictions { classes: probabilities.len() / images.len().max(1), probabilities }
 }
 
 /// Values of the largest feature maps of one evaluation batch.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use metaqnn_core::graph::Graph;
 use metaqnn_core::ports::{PruneRule, TrainingProgress};
 use metaqnn_core::settings::{Schedule, TrainingSettings};
@@ -13,9 +13,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::learner::Learner;
-use crate::network::Network;
-use crate::predictions::predict;
+use crate::device::ComputeDevice;
+use crate::learner::{Learner, StepLoss};
+use crate::network::WeightsError;
 
 /// What to train, on what, and for how long.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct TrainingTask<'a> {
     /// settings.
     pub time_limit: Option<Duration>,
     /// Where.
-    pub device: &'a Device,
+    pub device: &'a ComputeDevice,
 }
 
 /// How a training ended.
@@ -60,8 +60,8 @@ pub enum TrainingEnd {
 /// A training that is over.
 #[derive(Debug)]
 pub struct Training {
-    /// The network of the last try, after its last step, ready for evaluation.
-    pub network: Network,
+    /// The network of the last try, after its last step.
+    pub learner: Learner,
     /// How it ended.
     pub end: TrainingEnd,
     /// Best validation accuracy over the epochs of the last try; `None` where nothing was validated.
@@ -111,7 +111,14 @@ const RESTART_IMAGES: usize = 2_000;
 /// that is not finite until then is the end of a try as well; later it is the end of the training.
 ///
 /// The same task gives the same training, bit for bit, on one thread of the same CPU, unless it has a time limit.
-pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Training {
+///
+/// # Errors
+///
+/// [`WeightsError`] where the first weights cannot be handed to the device.
+pub fn train(
+    task: &TrainingTask<'_>,
+    report: &mut dyn FnMut(TrainingProgress),
+) -> Result<Training, WeightsError> {
     let begin = Instant::now();
     let deadline = task.time_limit.and_then(|limit| begin.checked_add(limit));
     let watched = match task.valid {
@@ -126,7 +133,7 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         if attempt > 0 {
             report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate: initial_rate(task, attempt) });
         }
-        let mut this_try = Try::new(task, attempt, &watched, deadline);
+        let mut this_try = Try::new(task, attempt, &watched, deadline)?;
         let end = this_try.run(report);
         epochs += this_try.epochs;
         best_of_all = best_of_all.max(this_try.best_seen);
@@ -141,15 +148,15 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
             TryEnd::Complete => TrainingEnd::Complete,
             TryEnd::Pruned { reason } => TrainingEnd::Pruned { reason },
         };
-        return Training {
-            network: this_try.learner.network(),
+        return Ok(Training {
+            learner: this_try.learner,
             end,
             best_valid_accuracy: task.valid.and_then(|_| Accuracy::new(this_try.best).ok()),
             curve: this_try.curve,
             epochs,
             tries: attempt,
             elapsed: begin.elapsed(),
-        };
+        });
     }
 }
 
@@ -220,12 +227,17 @@ struct Try<'a> {
 }
 
 impl<'a> Try<'a> {
-    fn new(task: &'a TrainingTask<'a>, attempt: u32, watched: &'a LabelledImages, deadline: Option<Instant>) -> Self {
+    fn new(
+        task: &'a TrainingTask<'a>,
+        attempt: u32,
+        watched: &'a LabelledImages,
+        deadline: Option<Instant>,
+    ) -> Result<Self, WeightsError> {
         let dropout = generator(task.seed, attempt, Purpose::Dropout).next_u64();
         let mut weights = generator(task.seed, attempt, Purpose::Weights);
-        Try {
+        Ok(Try {
             task,
-            learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout),
+            learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout)?,
             watched,
             threshold: Some(threshold(task, watched)),
             factor: rate_factor(task, attempt),
@@ -236,7 +248,7 @@ impl<'a> Try<'a> {
             best: 0.0,
             best_seen: 0.0,
             epochs: 0,
-        }
+        })
     }
 
     fn run(&mut self, report: &mut dyn FnMut(TrainingProgress)) -> TryEnd {
@@ -247,7 +259,7 @@ impl<'a> Try<'a> {
         let steps_in_epoch = batches.in_a_pass();
         let total_steps = steps_in_epoch * epochs as usize;
         let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
-        let read_every = if crate::device::is_cpu(task.device) { 1 } else { STEPS_BETWEEN_READS };
+        let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
         let mut steps = 0;
         let mut last_report = Instant::now();
         for epoch in 0.. {
@@ -323,8 +335,7 @@ impl<'a> Try<'a> {
 
     /// Accuracy now. Notes whether it is above the threshold.
     fn look(&mut self) -> f64 {
-        let network = self.learner.network();
-        let predictions = predict(&network, self.watched, self.task.normalizer, self.task.device);
+        let predictions = self.learner.predict(self.watched, self.task.normalizer);
         let accuracy = predictions.accuracy(&self.watched.labels).value();
         self.best_seen = self.best_seen.max(accuracy);
         if self.threshold.is_some_and(|threshold| accuracy > threshold) {
@@ -374,12 +385,17 @@ struct LossMeter {
 }
 
 impl LossMeter {
-    fn add(&mut self, loss: Tensor<1>, images: usize) {
-        let loss = loss * images as f64;
-        self.pending = Some(match self.pending.take() {
-            Some(pending) => pending + loss,
-            None => loss,
-        });
+    fn add(&mut self, loss: StepLoss, images: usize) {
+        match loss {
+            StepLoss::Known(loss) => self.sum += f64::from(loss) * images as f64,
+            StepLoss::Pending(loss) => {
+                let loss = loss * images as f64;
+                self.pending = Some(match self.pending.take() {
+                    Some(pending) => pending + loss,
+                    None => loss,
+                });
+            }
+        }
         self.images += images;
     }
 

@@ -94,7 +94,7 @@ fn the_final_training_gives_the_weights_that_were_scored() {
     let graph =
         metaqnn_core::graph::Graph::new(&final_job.architecture, map_shape(data.shape()), settings.network_options())
             .unwrap();
-    let device = parse_device("cpu").unwrap();
+    let device = parse_device("flex").unwrap().burn();
     let network = Network::new(&graph, &device, &mut ChaCha8Rng::seed_from_u64(99));
     let network = network.with_safetensors(&result.weights).unwrap();
     let predictions = predict(&network, &data.test, &normalizer(&data, &settings), &device);

@@ -86,18 +86,26 @@ fn settings(case: &Value) -> (TrainingSettings, f64) {
 
 #[test]
 fn losses_and_logits_equal_those_of_pytorch() {
+    compare("cpu");
+}
+
+#[test]
+fn losses_and_logits_on_burns_own_backend_equal_those_of_pytorch() {
+    compare("flex");
+}
+
+fn compare(device: &str) {
     let fixture: Value = serde_json::from_str(FIXTURE).unwrap();
-    let device = parse_device("cpu").unwrap();
+    let device = parse_device(device).unwrap();
     for case in fixture["cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
         let (settings, learning_rate) = settings(case);
         let input: MapShape = case["input"].as_str().unwrap().parse().unwrap();
         let architecture = case["architecture"].as_str().unwrap().parse().unwrap();
         let graph = Graph::new(&architecture, input, settings.network_options()).unwrap();
-        let network = Network::new(&graph, &device.clone().autodiff(), &mut ChaCha8Rng::seed_from_u64(0));
+        let network = Network::new(&graph, &device.burn(), &mut ChaCha8Rng::seed_from_u64(0));
         let weights = hashed_weights(&network);
-        let network = network.with_safetensors(&weights).unwrap();
-        let mut learner = Learner::with_network(network, &graph, &settings, &device, 0);
+        let mut learner = Learner::with_weights(&graph, &settings, &device, &weights, 0).unwrap();
 
         let images = |batch: usize| -> Vec<f32> {
             let count = BATCH * input.values() as usize;
@@ -110,7 +118,7 @@ fn losses_and_logits_equal_those_of_pytorch() {
                 .into_iter()
                 .map(|value| ((value + 1.0) / 2.0 * CLASSES) as i32)
                 .collect();
-            let loss = f64::from(learner.step(&images(batch), &labels, learning_rate).into_scalar::<f32>());
+            let loss = f64::from(learner.step(&images(batch), &labels, learning_rate).value());
             let expected = expected.as_f64().unwrap();
             let error = (loss - expected).abs() / expected;
             assert!(error < 1e-4, "{name}, step {step}: loss {loss}, PyTorch has {expected}");
@@ -120,7 +128,8 @@ fn losses_and_logits_equal_those_of_pytorch() {
 
         let two = images(0)[..2 * input.values() as usize].to_vec();
         let shape = [2, input.channels as usize, input.height as usize, input.width as usize];
-        let logits = learner.network().forward(Tensor::from_data(TensorData::new(two, shape), &device));
+        let network = network.with_safetensors(&learner.to_safetensors().unwrap()).unwrap();
+        let logits = network.forward(Tensor::from_data(TensorData::new(two, shape), &device.burn()));
         // Adam turns the rounding of gradients that batch normalization makes almost zero into whole steps, so there PyTorch
         // differs as much from itself on another number of threads. The running statistics are checked with SGD.
         let tolerance = if settings.batch_norm && settings.optimizer == ADAM { 1e-2 } else { 1e-4 };

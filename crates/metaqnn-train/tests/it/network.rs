@@ -15,7 +15,7 @@ fn graph(text: &str, input: MapShape, options: NetworkOptions) -> Graph {
 }
 
 fn network(graph: &Graph, seed: u64) -> Network {
-    Network::new(graph, &parse_device("cpu").unwrap(), &mut ChaCha8Rng::seed_from_u64(seed))
+    Network::new(graph, &parse_device("cpu").unwrap().burn(), &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
 /// Some layers, of which those that fit are taken: body layers, then FC or GAP or neither.
@@ -47,7 +47,7 @@ proptest! {
         let graph = Graph::new(&architecture, input, NetworkOptions { batch_norm, ..OPTIONS }).unwrap();
         let network = network(&graph, 1);
         let [c, h, w] = [input.channels, input.height, input.width].map(|n| n as usize);
-        let shapes = network.output_shapes(Tensor::ones([2, c, h, w], &parse_device("cpu").unwrap()));
+        let shapes = network.output_shapes(Tensor::ones([2, c, h, w], &parse_device("cpu").unwrap().burn()));
         prop_assert_eq!(shapes.len(), graph.nodes().len());
         for (node, shape) in graph.nodes().iter().zip(shapes) {
             let MapShape { channels, height, width } = node.output;
@@ -96,7 +96,7 @@ fn weights_go_to_safetensors_and_back() {
     assert_eq!(other.to_safetensors().unwrap(), weights);
     let images = || {
         let pixels = (0..2 * 192).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<_>>();
-        Tensor::from_data(TensorData::new(pixels, [2, 3, 8, 8]), &parse_device("cpu").unwrap())
+        Tensor::from_data(TensorData::new(pixels, [2, 3, 8, 8]), &parse_device("cpu").unwrap().burn())
     };
     assert_eq!(other.forward(images()).into_data(), network(&graph, 1).forward(images()).into_data());
 }

@@ -33,7 +33,8 @@ fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &Label
         if let TrainingProgress::Restart { learning_rate, .. } = progress {
             rates.push(learning_rate);
         }
-    });
+    })
+    .unwrap();
     (training, rates)
 }
 

@@ -1,0 +1,29 @@
+//! The arithmetic of training small convolutional networks on a CPU: each operation forward and backward.
+//!
+//! All tensors are 32-bit floats with dimensions NHWC, channels innermost. Channels are stored in multiples of
+//! [`LANES`], the rest being zeros; only the images themselves keep their 1 or 3. A function works on a *chunk*, a few whole images that stay
+//! in a cache together; who calls it decides how a batch is cut into chunks and which thread takes which.
+//!
+//! The rooms, in reading order:
+//!
+//! - [`convolution`]: windows over zero-padded images as matrix products, and the gradient of the weights.
+//! - [`pooling`]: maxima over windows, means over maps.
+//! - [`elementwise`]: padding, batch normalization's affine maps and statistics, ReLU.
+//! - [`optimizer`]: steps of Adam and of gradient descent with momentum.
+//!
+//! On x86-64 with AVX2 and FMA, asked for at run time, vector instructions are used; elsewhere the same code runs on
+//! arrays of eight numbers. The same machine gives the same bits.
+
+mod lanes;
+
+pub mod convolution;
+pub mod elementwise;
+pub mod optimizer;
+pub mod pooling;
+
+pub use lanes::LANES;
+
+/// `channels` rounded up to a multiple of [`LANES`].
+pub const fn stored_channels(channels: usize) -> usize {
+    channels.div_ceil(LANES) * LANES
+}

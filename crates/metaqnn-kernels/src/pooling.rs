@@ -1,0 +1,170 @@
+//! Max pooling without padding, and the mean over a map.
+
+use crate::elementwise::MapSize;
+use crate::lanes::{LANES, Lanes, vectorized};
+
+/// Windows of max pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Side of a window, at most 15.
+    pub kernel_size: usize,
+    /// Step between windows.
+    pub stride: usize,
+}
+
+impl Pool {
+    /// Size of what comes out for images of `input`.
+    pub const fn output(&self, input: MapSize) -> MapSize {
+        MapSize {
+            height: (input.height - self.kernel_size) / self.stride + 1,
+            width: (input.width - self.kernel_size) / self.stride + 1,
+            channels: input.channels,
+        }
+    }
+}
+
+vectorized! {
+    /// The greatest number of each window and channel of `images` dense images of `size`, and in `positions` which of the window it is,
+    /// counted row by row; of equal ones the first.
+    ///
+    /// # Panics
+    ///
+    /// Where the sizes do not agree or channels are no multiple of [`LANES`].
+    pub fn max_pool(
+        input: &[f32], size: MapSize, images: usize, pool: Pool, output: &mut [f32], positions: &mut [u8],
+    ) = max_pool_with;
+
+    /// Gives each number of `output_gradient` to where [`max_pool`] found the greatest; `input_gradient` is overwritten.
+    ///
+    /// # Panics
+    ///
+    /// Where the sizes do not agree or channels are no multiple of [`LANES`].
+    pub fn max_pool_gradient(
+        output_gradient: &[f32], positions: &[u8], size: MapSize, images: usize, pool: Pool, input_gradient: &mut [f32],
+    ) = max_pool_gradient_with;
+}
+
+/// Compares the sizes; gives that of the output.
+fn check(size: MapSize, images: usize, pool: Pool, inputs: usize, outputs: usize, positions: usize) -> MapSize {
+    assert!(size.channels.is_multiple_of(LANES), "channels are stored in whole vectors");
+    assert!((1..=15).contains(&pool.kernel_size) && pool.stride > 0, "no such window");
+    assert!(pool.kernel_size <= size.height.min(size.width), "the window is larger than the map");
+    let output = pool.output(size);
+    assert!(inputs >= images * size.values(), "the input is too small");
+    assert!(outputs >= images * output.values() && positions >= images * output.values(), "the output is too small");
+    output
+}
+
+#[inline(always)]
+fn max_pool_with<L: Lanes>(
+    input: &[f32],
+    size: MapSize,
+    images: usize,
+    pool: Pool,
+    output: &mut [f32],
+    positions: &mut [u8],
+) {
+    let out = check(size, images, pool, input.len(), output.len(), positions.len());
+    let channels = size.channels;
+    let mut to = 0;
+    for n in 0..images {
+        for y in 0..out.height {
+            for x in 0..out.width {
+                let first = ((n * size.height + y * pool.stride) * size.width + x * pool.stride) * channels;
+                for c in (0..channels).step_by(LANES) {
+                    // SAFETY: the window lies in the image and the position in the output, as `check` found.
+                    unsafe {
+                        let window = input.as_ptr().add(first + c);
+                        let mut greatest = L::load(window);
+                        let mut position = L::splat(0.0);
+                        for row in 0..pool.kernel_size {
+                            for column in 0..pool.kernel_size {
+                                let value = L::load(window.add((row * size.width + column) * channels));
+                                let here = L::splat((row * pool.kernel_size + column) as f32);
+                                position = position.replace_where_greater(here, value, greatest);
+                                greatest = greatest.replace_where_greater(value, value, greatest);
+                            }
+                        }
+                        greatest.store(output.as_mut_ptr().add(to + c));
+                        position.store_bytes(positions.as_mut_ptr().add(to + c));
+                    }
+                }
+                to += channels;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn max_pool_gradient_with<L: Lanes>(
+    output_gradient: &[f32],
+    positions: &[u8],
+    size: MapSize,
+    images: usize,
+    pool: Pool,
+    input_gradient: &mut [f32],
+) {
+    let out = check(size, images, pool, input_gradient.len(), output_gradient.len(), positions.len());
+    let channels = size.channels;
+    input_gradient[..images * size.values()].fill(0.0);
+    let mut from = 0;
+    for n in 0..images {
+        for y in 0..out.height {
+            for x in 0..out.width {
+                let first = ((n * size.height + y * pool.stride) * size.width + x * pool.stride) * channels;
+                for c in (0..channels).step_by(LANES) {
+                    // SAFETY: the window lies in the image and the position in the output, as `check` found.
+                    unsafe {
+                        let gradient = L::load(output_gradient.as_ptr().add(from + c));
+                        let position = L::load_bytes(positions.as_ptr().add(from + c));
+                        let window = input_gradient.as_mut_ptr().add(first + c);
+                        for row in 0..pool.kernel_size {
+                            for column in 0..pool.kernel_size {
+                                let to = window.add((row * size.width + column) * channels);
+                                let here = L::splat((row * pool.kernel_size + column) as f32);
+                                L::load(to).add(position.where_equal(here, gradient)).store(to);
+                            }
+                        }
+                    }
+                }
+                from += channels;
+            }
+        }
+    }
+}
+
+/// The mean over the positions of each channel of `images` dense images of `size`: N × C.
+///
+/// # Panics
+///
+/// Where the sizes do not agree.
+pub fn mean(input: &[f32], size: MapSize, images: usize, output: &mut [f32]) {
+    let part = 1.0 / size.positions() as f32;
+    let images = input[..images * size.values()].chunks_exact(size.values());
+    for (image, output) in images.zip(output.chunks_exact_mut(size.channels)) {
+        output.fill(0.0);
+        for position in image.chunks_exact(size.channels) {
+            for (sum, value) in output.iter_mut().zip(position) {
+                *sum += value;
+            }
+        }
+        output.iter_mut().for_each(|sum| *sum *= part);
+    }
+}
+
+/// Gives each number of `output_gradient` in equal parts to all positions; `input_gradient` is overwritten.
+///
+/// # Panics
+///
+/// Where the sizes do not agree.
+pub fn mean_gradient(output_gradient: &[f32], size: MapSize, images: usize, input_gradient: &mut [f32]) {
+    let part = 1.0 / size.positions() as f32;
+    let images = input_gradient[..images * size.values()].chunks_exact_mut(size.values());
+    for (image, gradient) in images.zip(output_gradient.chunks_exact(size.channels)) {
+        for position in image.chunks_exact_mut(size.channels) {
+            for (to, value) in position.iter_mut().zip(gradient) {
+                *to = value * part;
+            }
+        }
+    }
+}

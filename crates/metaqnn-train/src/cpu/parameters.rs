@@ -1,0 +1,111 @@
+//! All parameters of a network in one vector, and their names.
+
+use std::ops::Range;
+
+use metaqnn_kernels::elementwise::MapSize;
+use safetensors::SafeTensors;
+
+use crate::network::{HostTensor, WeightsError, floats};
+
+/// Where in the vector the values of a named tensor are, and in which order.
+#[derive(Clone, Debug)]
+struct Entry {
+    name: String,
+    range: Range<usize>,
+    layout: Layout,
+}
+
+/// How a tensor lies in the vector; channels in between that are only stored are zero.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Layout {
+    /// OIHW as `kernel_size` × `kernel_size` × I × O, I and O as stored.
+    Convolution { kernel_size: usize, inputs: usize, stored_inputs: usize, outputs: usize, stored_outputs: usize },
+    /// Outputs × (C·H·W) as (H·W·C) × outputs, C and outputs as stored.
+    Linear { channels: usize, input: MapSize, outputs: usize, stored_outputs: usize },
+    /// One value a channel.
+    Vector { channels: usize, stored: usize },
+}
+
+impl Layout {
+    /// Numbers in the vector.
+    fn len(self) -> usize {
+        match self {
+            Layout::Convolution { kernel_size, stored_inputs, stored_outputs, .. } => {
+                kernel_size * kernel_size * stored_inputs * stored_outputs
+            }
+            Layout::Linear { input, stored_outputs, .. } => input.values() * stored_outputs,
+            Layout::Vector { stored, .. } => stored,
+        }
+    }
+
+    /// The shape that the tensor has elsewhere.
+    fn shape(self) -> Vec<usize> {
+        match self {
+            Layout::Convolution { kernel_size, inputs, outputs, .. } => {
+                vec![outputs, inputs, kernel_size, kernel_size]
+            }
+            Layout::Linear { channels, input, outputs, .. } => vec![outputs, channels * input.positions()],
+            Layout::Vector { channels, .. } => vec![channels],
+        }
+    }
+
+    /// Index in the vector of every value of the tensor, in the tensor's order.
+    fn indices(self) -> Vec<usize> {
+        match self {
+            Layout::Convolution { kernel_size, inputs, stored_inputs, outputs, stored_outputs } => {
+                let taps = kernel_size * kernel_size;
+                let index = |o, i, tap| (tap * stored_inputs + i) * stored_outputs + o;
+                (0..outputs)
+                    .flat_map(|o| (0..inputs).flat_map(move |i| (0..taps).map(move |tap| index(o, i, tap))))
+                    .collect()
+            }
+            Layout::Linear { channels, input, outputs, stored_outputs } => {
+                let positions = input.positions();
+                let index = |o, c, position| (position * input.channels + c) * stored_outputs + o;
+                (0..outputs)
+                    .flat_map(|o| (0..channels).flat_map(move |c| (0..positions).map(move |p| index(o, c, p))))
+                    .collect()
+            }
+            Layout::Vector { channels, .. } => (0..channels).collect(),
+        }
+    }
+}
+
+/// The parameters, in the order of the layers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters {
+    pub(super) values: Vec<f32>,
+    entries: Vec<Entry>,
+}
+
+impl Parameters {
+    /// Makes room for a tensor of this name.
+    pub(super) fn add(&mut self, name: String, layout: Layout) -> Range<usize> {
+        let begin = self.values.len();
+        self.values.resize(begin + layout.len(), 0.0);
+        let range = begin..self.values.len();
+        self.entries.push(Entry { name, range: range.clone(), layout });
+        range
+    }
+
+    /// Takes the values from safetensors.
+    pub(super) fn load(&mut self, weights: &SafeTensors<'_>) -> Result<(), WeightsError> {
+        for Entry { name, range, layout } in &self.entries {
+            let values = floats(weights, name, &layout.shape())?;
+            let stored = &mut self.values[range.clone()];
+            for (index, value) in layout.indices().into_iter().zip(values) {
+                stored[index] = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tensors by name, as [`Network::to_safetensors`](crate::Network::to_safetensors) has them.
+    pub(super) fn host_tensors(&self) -> impl Iterator<Item = HostTensor> {
+        self.entries.iter().map(|Entry { name, range, layout }| {
+            let stored = &self.values[range.clone()];
+            let values = layout.indices().into_iter().map(|index| stored[index]);
+            HostTensor::new(name.clone(), layout.shape(), values)
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! What flows between layers: the output of one for every image of a batch.
+
+use std::ops::Range;
+
+use metaqnn_kernels::convolution::Placement;
+use metaqnn_kernels::elementwise::{
+    Affine, MapSize, NormalizationGradient, add_statistics, mask_normalized, mask_relu, place, place_normalized,
+};
+
+/// Feature maps of a batch, N × H × W × C, with what is still to be done to them.
+#[derive(Debug)]
+pub(super) struct Signal {
+    pub(super) size: MapSize,
+    pub(super) values: Vec<f32>,
+    pub(super) activation: Activation,
+}
+
+/// What a layer that reads a signal has to do, or to undo in the gradient.
+#[derive(Debug)]
+pub(super) enum Activation {
+    /// Nothing.
+    None,
+    /// ReLU has been applied.
+    Relu,
+    /// The values are those before batch normalization: they are normalized by whoever reads them, which costs less than
+    /// writing and keeping them once more.
+    Normalization(Box<Normalization>),
+}
+
+/// Batch normalization of a signal (Ioffe and Szegedy, 2015), and ReLU after it.
+#[derive(Debug)]
+pub(super) struct Normalization {
+    pub(super) gamma: Range<usize>,
+    pub(super) beta: Range<usize>,
+    pub(super) relu: bool,
+    pub(super) name: String,
+    pub(super) channels: usize,
+    pub(super) running_mean: Vec<f32>,
+    pub(super) running_variance: Vec<f32>,
+    /// Mean of the batch, or the running one in evaluation.
+    mean: Vec<f32>,
+    /// 1 / √(variance + ε), likewise.
+    inverse_deviation: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    of_gradient: Vec<f32>,
+    of_value: Vec<f32>,
+    constant: Vec<f32>,
+}
+
+const EPSILON: f64 = 1e-5;
+
+/// Weight of a batch in the running statistics.
+const MOMENTUM: f64 = 0.1;
+
+impl Normalization {
+    pub(super) fn new(name: String, channels: usize, stored: usize, gamma: Range<usize>, beta: Range<usize>) -> Self {
+        let zeros = vec![0.0; stored];
+        Normalization {
+            gamma,
+            beta,
+            relu: false,
+            name,
+            channels,
+            running_mean: zeros.clone(),
+            running_variance: vec![1.0; stored],
+            mean: zeros.clone(),
+            inverse_deviation: zeros.clone(),
+            scale: zeros.clone(),
+            shift: zeros.clone(),
+            of_gradient: zeros.clone(),
+            of_value: zeros.clone(),
+            constant: zeros,
+        }
+    }
+
+    pub(super) fn affine(&self) -> Affine<'_> {
+        Affine { scale: &self.scale, shift: &self.shift }
+    }
+
+    pub(super) fn gradient(&self) -> NormalizationGradient<'_> {
+        NormalizationGradient { of_gradient: &self.of_gradient, of_value: &self.of_value, constant: &self.constant }
+    }
+
+    fn set_affine(&mut self, parameters: &[f32]) {
+        let (gamma, beta) = (&parameters[self.gamma.clone()], &parameters[self.beta.clone()]);
+        for c in 0..gamma.len() {
+            self.scale[c] = gamma[c] * self.inverse_deviation[c];
+            self.shift[c] = beta[c] - self.mean[c] * self.scale[c];
+        }
+    }
+
+    /// Uses the running statistics.
+    pub(super) fn use_running(&mut self, parameters: &[f32]) {
+        self.mean.copy_from_slice(&self.running_mean);
+        for (to, variance) in self.inverse_deviation.iter_mut().zip(&self.running_variance) {
+            *to = (1.0 / (f64::from(*variance) + EPSILON).sqrt()) as f32;
+        }
+        self.set_affine(parameters);
+    }
+
+    /// Uses the statistics of the batch, gathered in parts of the given numbers of positions, and notes them.
+    pub(super) fn use_batch<'a>(
+        &mut self,
+        parts: impl Iterator<Item = (usize, &'a Statistics)> + Clone,
+        parameters: &[f32],
+    ) {
+        for c in 0..self.mean.len() {
+            // Chan, Golub and LeVeque, 1979: means and sums of squares of parts make those of all.
+            let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+            for (positions, part) in parts.clone() {
+                let n = positions as f64;
+                let shifted = part.sums[c] / n;
+                let part_mean = f64::from(part.origin[c]) + shifted;
+                let part_squares = part.products[c] - shifted * part.sums[c];
+                let difference = part_mean - mean;
+                let total = count + n;
+                mean += difference * n / total;
+                squares += part_squares + difference * difference * count * n / total;
+                count = total;
+            }
+            let variance = (squares / count).max(0.0);
+            self.mean[c] = mean as f32;
+            self.inverse_deviation[c] = (1.0 / (variance + EPSILON).sqrt()) as f32;
+            let unbiased = variance * count / (count.max(2.0) - 1.0);
+            let blend = |old: &mut f32, new: f64| *old = (f64::from(*old) * (1.0 - MOMENTUM) + new * MOMENTUM) as f32;
+            blend(&mut self.running_mean[c], mean);
+            blend(&mut self.running_variance[c], unbiased);
+        }
+        self.set_affine(parameters);
+    }
+
+    /// Makes ready for the gradient of the values, from the sums of g and g · (z − mean) over `positions` of the batch; adds the
+    /// gradients of scale and shift.
+    pub(super) fn finish<'a>(
+        &mut self,
+        positions: usize,
+        parts: impl Iterator<Item = &'a Statistics> + Clone,
+        gradient: &mut [f32],
+    ) {
+        let n = positions as f64;
+        for c in 0..self.mean.len() {
+            let sum: f64 = parts.clone().map(|part| part.sums[c]).sum();
+            let product: f64 = parts.clone().map(|part| part.products[c]).sum();
+            let inverse_deviation = f64::from(self.inverse_deviation[c]);
+            // Sum of g · x̂.
+            let normalized = product * inverse_deviation;
+            gradient[self.gamma.start + c] += normalized as f32;
+            gradient[self.beta.start + c] += sum as f32;
+            let scale = f64::from(self.scale[c]);
+            let of_value = -scale * inverse_deviation * normalized / n;
+            self.of_gradient[c] = self.scale[c];
+            self.of_value[c] = of_value as f32;
+            self.constant[c] = (-scale * sum / n - of_value * f64::from(self.mean[c])) as f32;
+        }
+    }
+}
+
+/// Sums of a part of a batch for one signal.
+#[derive(Clone, Debug)]
+pub(super) struct Statistics {
+    /// Sums are of differences from it, so that a large mean does not take their digits.
+    origin: Vec<f32>,
+    /// Of x − origin; in the backward pass of g.
+    sums: Vec<f64>,
+    /// Of (x − origin)²; in the backward pass of g · (x − mean).
+    products: Vec<f64>,
+    chunk_sums: Vec<f32>,
+    chunk_products: Vec<f32>,
+}
+
+impl Statistics {
+    pub(super) fn new(channels: usize) -> Self {
+        Statistics {
+            origin: vec![0.0; channels],
+            sums: vec![0.0; channels],
+            products: vec![0.0; channels],
+            chunk_sums: vec![0.0; channels],
+            chunk_products: vec![0.0; channels],
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.sums.fill(0.0);
+        self.products.fill(0.0);
+    }
+
+    /// Takes the values of the first position as origin.
+    pub(super) fn begin(&mut self, values: &[f32]) {
+        self.clear();
+        let channels = self.origin.len();
+        self.origin.copy_from_slice(&values[..channels]);
+    }
+
+    /// Adds a chunk of values. Its sums are of few enough numbers for 32 bits.
+    pub(super) fn add_values(&mut self, values: &[f32]) {
+        add_statistics(values, &self.origin, &mut self.chunk_sums, &mut self.chunk_products);
+        self.take_chunk();
+    }
+
+    fn take_chunk(&mut self) {
+        for (to, from) in [(&mut self.sums, &mut self.chunk_sums), (&mut self.products, &mut self.chunk_products)] {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to += f64::from(std::mem::take(from));
+            }
+        }
+    }
+}
+
+impl Signal {
+    /// A signal for batches of at most `images`.
+    pub(super) fn new(size: MapSize, images: usize) -> Self {
+        Signal { size, values: vec![0.0; images * size.values()], activation: Activation::None }
+    }
+
+    /// The values of these images as they are stored.
+    pub(super) fn images(&self, images: &Range<usize>) -> &[f32] {
+        &self.values[images.start * self.size.values()..images.end * self.size.values()]
+    }
+
+    /// The values of these images as a layer sees them, placed as it wants them: from `scratch`, which is zero where nothing
+    /// is placed, or the signal itself where that is the same.
+    pub(super) fn read<'a>(
+        &'a self,
+        images: &Range<usize>,
+        placement: Placement,
+        scratch: &'a mut [f32],
+    ) -> &'a [f32] {
+        let values = self.images(images);
+        match &self.activation {
+            Activation::Normalization(normalization) => {
+                let affine = normalization.affine();
+                place_normalized(values, self.size, images.len(), affine, normalization.relu, placement, scratch);
+                scratch
+            }
+            _ if placement.is_dense() => values,
+            _ => {
+                place(values, self.size, images.len(), placement, scratch);
+                scratch
+            }
+        }
+    }
+
+    /// Whether [`Signal::read`] needs the scratch for this placement.
+    pub(super) fn is_copied(&self, placement: Placement) -> bool {
+        !placement.is_dense() || matches!(self.activation, Activation::Normalization(_))
+    }
+
+    /// Turns the gradient of what [`Signal::read`] gave into that of what was there before ReLU, and gathers the sums that
+    /// normalization asks for.
+    pub(super) fn undo_activation(&self, images: &Range<usize>, gradient: &mut [f32], statistics: &mut Statistics) {
+        match &self.activation {
+            Activation::None => {}
+            Activation::Relu => mask_relu(gradient, self.images(images)),
+            Activation::Normalization(normalization) => {
+                let Statistics { chunk_sums, chunk_products, .. } = &mut *statistics;
+                mask_normalized(
+                    gradient,
+                    self.images(images),
+                    normalization.affine(),
+                    normalization.relu,
+                    &normalization.mean,
+                    chunk_sums,
+                    chunk_products,
+                );
+                statistics.take_chunk();
+            }
+        }
+    }
+}
