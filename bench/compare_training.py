@@ -363,6 +363,33 @@ def arguments() -> argparse.Namespace:
     return options
 
 
+def measure_in_turn(network: Network, metaqnn: Metaqnn, devices: dict, peers: dict, options) -> dict:
+    """The runs of one network: metaqnn, stock flex, PyTorch, and again. A device `flex` that is refused is taken out of `devices`."""
+    runs, steps = {}, network.steps(options.seconds)
+    for repeat in range(options.repeats):
+        for name, device in list(devices.items()):
+            done = metaqnn.measure(network, steps, options.threads, device)
+            if done.returncode == 0:
+                runs.setdefault(name, []).append(json.loads(done.stdout))
+            elif name == "flex":
+                print(f"stock flex is left out: {done.stderr.strip()}", file=sys.stderr)
+                del devices[name]
+            else:
+                raise SystemExit(f"error: metaqnn failed on {network.architecture}:\n{done.stderr}")
+        runs.setdefault("pytorch", []).append(peers["pytorch"].measure(network, steps, options.threads))
+        if options.memory and repeat == 0:
+            runs["memory"] = [peers["memory"].measure(network, 1, options.threads)]
+    network.params = network.params or runs["metaqnn"][0]["params"]
+    for name, of_peer in runs.items():
+        for run in of_peer:
+            if (run["params"], run["flops"]) != (network.params, network.flops):
+                raise SystemExit(
+                    f"error: {network.architecture} on {network.input} has {network.params} parameters and {network.flops} FLOPs, "
+                    f"but {run['params']} and {run['flops']} as {name} builds it"
+                )
+    return runs
+
+
 def main():
     options = arguments()
     metaqnn = Metaqnn(options.metaqnn)
@@ -379,35 +406,18 @@ def main():
     comparison = Comparison(options, metaqnn.run("--version").stdout.strip())
     devices = {"metaqnn": "cpu"} | ({"flex": "flex"} if options.flex else {})
     print(HEADER, flush=True)
-    for network in networks:
-        runs, steps = {}, network.steps(options.seconds)
-        for repeat in range(options.repeats):
-            for name, device in list(devices.items()):
-                done = metaqnn.measure(network, steps, options.threads, device)
-                if done.returncode != 0:
-                    if name == "flex":
-                        print(f"stock flex is left out: {done.stderr.strip()}", file=sys.stderr)
-                        del devices[name]
-                        continue
-                    raise SystemExit(f"error: metaqnn failed on {network.architecture}:\n{done.stderr}")
-                runs.setdefault(name, []).append(json.loads(done.stdout))
-            runs.setdefault("pytorch", []).append(peers["pytorch"].measure(network, steps, options.threads))
-            if options.memory and repeat == 0:
-                runs["memory"] = [peers["memory"].measure(network, 1, options.threads)]
-        network.params = network.params or runs["metaqnn"][0]["params"]
-        for name, of_peer in runs.items():
-            for run in of_peer:
-                if (run["params"], run["flops"]) != (network.params, network.flops):
-                    raise SystemExit(
-                        f"error: {network.architecture} on {network.input} has {network.params} parameters and {network.flops} FLOPs, "
-                        f"but {run['params']} and {run['flops']} as {name} builds it"
-                    )
-        print(text_row(comparison.add(network, runs)), flush=True)
-        comparison.save()
-    for peer in peers.values():
-        peer.close()
-    print()
-    print(text_summary(comparison.summary()))
+    try:
+        for network in networks:
+            runs = measure_in_turn(network, metaqnn, devices, peers, options)
+            print(text_row(comparison.add(network, runs)), flush=True)
+            comparison.save()
+        for peer in peers.values():
+            peer.close()
+    except KeyboardInterrupt:
+        print("stopped: the summary is of what was measured until now", file=sys.stderr)
+    if comparison.rows:
+        print()
+        print(text_summary(comparison.summary()))
 
 
 if __name__ == "__main__":
