@@ -37,6 +37,8 @@ EXAMPLE = ("paper", "1x28x28", False, "[C(64,3,1), C(64,3,1), P(2,2), C(128,3,1)
 SAMPLED = 300
 # Mean output channels, weighted by FLOPs, from which a network counts as wide.
 WIDE = 128
+# Peaks of memory are compared from this many bytes on; below, what the allocators take at once is all there is to see.
+LEAST_MEMORY = 16 << 20
 STRATA = ["3x3", "5x5", "1x1 and FC"]
 # The speed that the number of steps of a run is reckoned with, in GFLOP/s.
 RECKONED_GFLOPS = 50.0
@@ -259,7 +261,8 @@ class Comparison:
         if "flex" in row:
             row["ratio_to_flex"] = row["flex"]["seconds_per_step"] / row["metaqnn"]["seconds_per_step"]
         ours, theirs = row["metaqnn"]["peak_memory_bytes"], row["pytorch"]["peak_memory_bytes"]
-        row["memory_ratio"] = ours / theirs if ours and theirs else None
+        comparable = ours and theirs and max(ours, theirs) >= LEAST_MEMORY
+        row["memory_ratio"] = ours / theirs if comparable else None
         self.rows.append(row)
         return row
 

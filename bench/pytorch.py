@@ -37,12 +37,17 @@ import argparse
 import contextlib
 import json
 import re
+import signal
 import time
 
 import torch
+
+# The first optimizer would load it, which takes seconds: once here instead of in every fork.
+import torch._dynamo
 from torch import nn
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+KINDS = ["C", "P", "D", "FC", "GAP", "SM"]
 LAYER = re.compile(r"\s*([A-Z]+)\(([\d,\s]+)\)\s*")
 
 
@@ -59,10 +64,10 @@ class Subject:
             raise SystemExit(f"error: {architecture!r} does not stand in brackets")
         parts = re.split(r",(?![^(]*\))", text[1:-1])
         matches = [LAYER.fullmatch(part) for part in parts]
-        if not all(matches):
+        if not all(match and match[1] in KINDS for match in matches):
             raise SystemExit(f"error: {architecture!r} is not in the notation")
         layers = [(m[1], [int(n) for n in m[2].split(",")]) for m in matches]
-        # Dropout is left out on both sides.
+        # D is dropout, which is left out on both sides.
         self.layers = [layer for layer in layers if layer[0] != "D"]
         self.classes = self.layers[-1][1][0]
 
@@ -110,8 +115,6 @@ class Subject:
                 case "SM":
                     if not averaged:
                         linear(self.classes, bias=True)
-                case _:
-                    raise SystemExit(f"error: {self.architecture}: {kind} is no layer")
         network = nn.Sequential(*modules)
         for module in network.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -197,6 +200,7 @@ def in_own_process(subject: Subject, layout: str, options) -> dict:
     if child == 0:
         status = 1
         try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.close(read)
             torch.set_num_threads(options.threads)
             with os.fdopen(write, "w") as pipe:
@@ -319,4 +323,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
