@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::Preset;
 
@@ -48,6 +48,9 @@ pub(crate) enum Verb {
     /// Data sets.
     #[command(subcommand)]
     Data(DataVerb),
+    /// The measurements behind the claims of speed.
+    #[command(subcommand)]
+    Bench(BenchVerb),
     /// Started by search, not by people.
     #[command(hide = true)]
     Worker,
@@ -272,6 +275,75 @@ pub(crate) enum DataVerb {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BenchVerb {
+    /// The time of a training step (forward, backward, optimizer) on made-up images, without dropout.
+    ///
+    /// GFLOP/s and images a second are by wall time. GFLOP count the nominal operations: three times those of the forward
+    /// pass with direct convolution, whatever the program computes instead.
+    #[command(
+        after_help = "Example: metaqnn bench train --arch '[C(64,3,1), P(2,2), C(128,3,1), GAP(10), SM(10)]' --input 1x28x28 --batch 128 --steps 5 --threads 1 --json"
+    )]
+    Train(BenchTrainArguments),
+}
+
+#[derive(Args)]
+#[group(id = "networks", required = true, multiple = true)]
+pub(crate) struct Networks {
+    /// An architecture in the notation; may be given several times.
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Vec<String>,
+    /// A list of networks, a line each: INPUT, tab, norm or plain (with or without batch normalization), tab, ARCHITECTURE; - for
+    /// standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchTrainArguments {
+    #[command(flatten)]
+    pub(crate) networks: Networks,
+    /// Shape of the images for --arch, CHANNELSxHEIGHTxWIDTH.
+    #[arg(long, default_value = "3x32x32")]
+    pub(crate) input: MapShape,
+    /// Whether the networks of --arch have batch normalization [default: as the preset has it].
+    #[arg(long, value_name = "on|off")]
+    pub(crate) norm: Option<Switch>,
+    /// Images a step [default: as the preset has it].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch: Option<u32>,
+    /// Steps measured.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) steps: u32,
+    /// Steps before the measured ones; the first makes the optimizer's state, and a GPU tunes its kernels in them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) warm_up: u32,
+    /// Threads.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: u32,
+    /// Where the optimizer, the learning rate and the batch come from.
+    #[arg(long, value_name = "quick|paper", default_value = "paper")]
+    pub(crate) preset: Preset,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Seed of weights, images and labels.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// One JSON object a network.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A choice between yes and no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

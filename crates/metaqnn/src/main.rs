@@ -1,6 +1,7 @@
 //! metaqnn designs convolutional neural networks by reinforcement learning.
 
 mod arguments;
+mod bench_command;
 mod coordinator;
 mod data_command;
 mod display;
@@ -32,6 +33,7 @@ fn main() {
         Verb::Train(train) => train_command::train_one(&train),
         Verb::Space(space) => space_command::run(&space),
         Verb::Data(data) => data_command::run(&data),
+        Verb::Bench(bench) => bench_command::run(&bench),
         Verb::Worker => worker::work(),
     };
     match done {

@@ -143,6 +143,30 @@ fn the_space_is_counted_and_checked() {
 }
 
 #[test]
+fn a_training_step_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("networks.tsv");
+    std::fs::write(&file, "1x6x5\tnorm\t[C(16,3,1), FC(8), SM(3)]\n\n3x8x8\tplain\t[C(16,3,1), GAP(10), SM(10)]\n")
+        .unwrap();
+    let arguments = ["bench", "train", "--json", "--batch", "4", "--steps", "2", "--arch", "[C(16,3,1), SM(10)]"];
+    let more = ["--input", "1x8x8", "--norm", "on", "--threads", "2", "--file", file.to_str().unwrap()];
+    let measured = lines(&metaqnn(&[&arguments[..], &more[..]].concat()));
+    let inputs: Vec<&str> = measured.iter().map(|line| line["input"].as_str().unwrap()).collect();
+    assert_eq!(inputs, ["1x8x8", "1x6x5", "3x8x8"]);
+    // The convolution has scale and shift instead of a bias where batch normalization follows.
+    assert_eq!(measured[0]["params"], 9 * 16 + 2 * 16 + 16 * 64 * 10 + 10);
+    assert_eq!(measured[2]["params"], 27 * 16 + 16 + 16 * 10 + 10);
+    for line in &measured {
+        assert_eq!((&line["batch"], &line["threads"]), (&4.into(), &2.into()));
+        let number = |key: &str| line[key].as_f64().unwrap();
+        assert!(number("cpu_seconds_per_step") > 0.0 && number("loss") > 0.0, "{line}");
+        assert!((number("images_per_second") * number("wall_seconds_per_step") - 4.0).abs() < 1e-9, "{line}");
+        let gflops = 3.0 * 4.0 * number("flops") / number("wall_seconds_per_step") / 1e9;
+        assert!((number("gflops") / gflops - 1.0).abs() < 1e-9, "{line}");
+    }
+}
+
+#[test]
 fn errors_name_what_is_wrong() {
     let said = |arguments: &[&str]| {
         let output = metaqnn(arguments);
@@ -154,6 +178,8 @@ fn errors_name_what_is_wrong() {
     assert!(said(&["search", "--set", "training.epochs=0"]).contains("training.epochs = 0"));
     assert!(said(&["top", "no-such.study"]).contains("no-such.study"));
     assert!(said(&["train", "[P(9,2), SM(10)]"]).contains("layer 1"));
+    assert!(said(&["bench", "train"]).contains("--arch"));
+    assert!(said(&["bench", "train", "--arch", "[SM(10)]", "--device", "cuda:9"]).contains("cpu"));
     let folder = tempfile::tempdir().unwrap();
     let missing = said(&["search", "mnist", "--data-dir", folder.path().to_str().unwrap()]);
     assert!(missing.contains("metaqnn data fetch mnist"), "{missing}");
