@@ -22,6 +22,8 @@ pub mod optimizer;
 pub mod pooling;
 
 pub use lanes::LANES;
+#[doc(hidden)]
+pub use lanes::with_portable_code;
 
 /// `channels` rounded up to a multiple of [`LANES`].
 pub const fn stored_channels(channels: usize) -> usize {
