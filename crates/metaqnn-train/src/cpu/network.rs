@@ -123,6 +123,12 @@ impl CpuNetwork {
         (&mut self.parameters.values, &self.parts[0].gradient)
     }
 
+    /// The gradient of the parameters after [`CpuNetwork::backward`].
+    #[cfg(test)]
+    fn gradient(&self) -> &[f32] {
+        &self.parts[0].gradient
+    }
+
     /// Images that a thread takes.
     fn images_of_a_part(&self) -> usize {
         self.images.div_ceil(self.parts.len())
@@ -557,3 +563,6 @@ impl Builder {
         self.push(Layer::Convolution(Box::new(convolution)), geometry.output, channels);
     }
 }
+
+#[cfg(test)]
+mod tests;
