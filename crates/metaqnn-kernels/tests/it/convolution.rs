@@ -1,11 +1,14 @@
 use metaqnn_kernels::convolution::{Packed, Placement, Windows, add_weight_gradient, convolve};
 use metaqnn_kernels::elementwise::{MapSize, place};
+use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 use proptest::prelude::*;
 
-use crate::{Sum, assert_close, fewer_images, random, stored_channels, with_both_instruction_sets};
+use crate::{Sum, assert_close, error, fewer_images, random, stored_channels, with_both_instruction_sets};
 
 /// Of 32-bit sums, relative to the sum of |products|. Random rounding of n products leaves about 5e-8 of it.
 const TOLERANCE: f64 = 1e-6;
+/// Of products of polynomials' values, relative to the greatest sum of |products| of the tensor.
+const WINOGRAD_TOLERANCE: f64 = 2e-6;
 
 /// A convolution with a margin of (`kernel_size` − 1) / 2.
 #[derive(Clone, Copy, Debug)]
@@ -110,11 +113,10 @@ impl Case {
         }
     }
 
-    fn check_forward(&self, bias: bool, relu: bool) {
+    fn expected_output(&self, bias: Option<&[f32]>, relu: bool) -> Vec<Sum> {
         let (images, weights) = (self.images(), self.weights());
-        let bias = bias.then(|| random(self.seed, 4, self.outputs));
         let mut expected = vec![Sum::default(); self.images * self.output().values()];
-        if let Some(bias) = &bias {
+        if let Some(bias) = bias {
             for position in expected.chunks_exact_mut(self.outputs) {
                 position.iter_mut().zip(bias).for_each(|(sum, &bias)| sum.add(f64::from(bias)));
             }
@@ -128,8 +130,18 @@ impl Case {
         if relu {
             expected.iter_mut().for_each(|sum| sum.value = sum.value.max(0.0));
         }
+        expected
+    }
+
+    fn bias(&self, bias: bool) -> Option<Vec<f32>> {
+        bias.then(|| random(self.seed, 4, self.outputs))
+    }
+
+    fn check_forward(&self, bias: bool, relu: bool) {
+        let bias = self.bias(bias);
+        let expected = self.expected_output(bias.as_deref(), relu);
         let mut packed = Packed::default();
-        packed.pack(&weights, self.outputs);
+        packed.pack(&self.weights(), self.outputs);
         let placed = self.placed();
         with_both_instruction_sets(|| {
             let mut output = vec![f32::NAN; expected.len()];
@@ -138,7 +150,7 @@ impl Case {
         });
     }
 
-    fn check_input_gradient(&self) {
+    fn expected_input_gradient(&self) -> Vec<Sum> {
         let (gradient, weights) = (self.output_gradient(), self.weights());
         let (inputs, outputs) = (self.input.channels, self.outputs);
         let mut expected = vec![Sum::default(); self.images * self.input.values()];
@@ -148,6 +160,13 @@ impl Case {
                 gradient[from..].iter().zip(weights).for_each(|(g, &factor)| expected[to + i].add_product(*g, factor));
             }
         });
+        expected
+    }
+
+    fn check_input_gradient(&self) {
+        let expected = self.expected_input_gradient();
+        let (gradient, weights) = (self.output_gradient(), self.weights());
+        let (inputs, outputs) = (self.input.channels, self.outputs);
         let placement = Placement { step: self.stride, ..self.placement() };
         let mut placed = vec![0.0; placement.positions(self.images) * outputs];
         place(&gradient, self.output(), self.images, placement, &mut placed);
@@ -163,9 +182,14 @@ impl Case {
         });
     }
 
-    fn check_weight_gradient(&self, placement: Placement) {
+    /// What is in the gradient before.
+    fn weight_gradient_before(&self) -> Vec<f32> {
+        random(self.seed, 5, self.weights().len())
+    }
+
+    fn expected_weight_gradient(&self) -> Vec<Sum> {
         let (images, gradient) = (self.images(), self.output_gradient());
-        let before = random(self.seed, 5, self.weights().len());
+        let before = self.weight_gradient_before();
         let mut expected = vec![Sum::default(); before.len()];
         expected.iter_mut().zip(&before).for_each(|(sum, &value)| sum.add(f64::from(value)));
         self.for_each_tap(|from, to, weight| {
@@ -175,6 +199,13 @@ impl Case {
                 sums.iter_mut().zip(gradient).for_each(|(sum, &g)| sum.add_product(*value, g));
             }
         });
+        expected
+    }
+
+    fn check_weight_gradient(&self, placement: Placement) {
+        let before = self.weight_gradient_before();
+        let expected = self.expected_weight_gradient();
+        let gradient = self.output_gradient();
         let mut placed_gradient = vec![0.0; placement.positions(self.images) * self.outputs];
         place(&gradient, self.output(), self.images, placement, &mut placed_gradient);
         let placed = self.placed();
@@ -194,12 +225,94 @@ impl Case {
     }
 }
 
+/// A case of stride 1 with few multiplications.
+impl Case {
+    fn winograd(&self) -> Winograd {
+        Winograd::new(self.kernel_size, self.input.height, self.input.width, self.input.channels, self.outputs)
+    }
+
+    fn placed_for_tiles(&self, values: &[f32], size: MapSize) -> Vec<f32> {
+        let placement = self.winograd().placement();
+        let mut placed = vec![0.0; placement.positions(self.images) * size.channels];
+        place(values, size, self.images, placement, &mut placed);
+        placed
+    }
+
+    fn check_winograd(&self, bias: bool, relu: bool) {
+        let winograd = self.winograd();
+        let turned = winograd.turned();
+        let bias = self.bias(bias);
+        let [output, input_gradient, weight_gradient] = [
+            self.expected_output(bias.as_deref(), relu),
+            self.expected_input_gradient(),
+            self.expected_weight_gradient(),
+        ];
+        let placed = self.placed_for_tiles(&self.images(), self.input);
+        let placed_gradient = self.placed_for_tiles(&self.output_gradient(), self.output());
+        with_both_instruction_sets(|| {
+            let mut workspace = WinogradWorkspace::default();
+            let mut weights = WinogradWeights::default();
+            weights.transform(&winograd, &self.weights());
+            let mut actual = vec![f32::NAN; output.len()];
+            winograd::convolve(
+                &winograd,
+                &placed,
+                self.images,
+                &weights,
+                bias.as_deref(),
+                relu,
+                &mut actual,
+                &mut workspace,
+            );
+            self.check_winograd_error("output", &actual, &output);
+
+            weights.transform_turned(&winograd, &self.weights());
+            let mut actual = vec![f32::NAN; input_gradient.len()];
+            winograd::convolve(
+                &turned,
+                &placed_gradient,
+                self.images,
+                &weights,
+                None,
+                false,
+                &mut actual,
+                &mut workspace,
+            );
+            self.check_winograd_error("input_gradient", &actual, &input_gradient);
+
+            let mut actual = self.weight_gradient_before();
+            workspace.clear_sums(&winograd);
+            winograd::add_weight_gradient(&winograd, &placed, self.images, &placed_gradient, &mut workspace);
+            winograd::finish_weight_gradient(&winograd, &workspace, &mut actual);
+            self.check_winograd_error("weight_gradient", &actual, &weight_gradient);
+        });
+    }
+
+    /// A tile's error is relative to what is in all of the tile, so it is compared with the greatest sum of magnitudes.
+    fn check_winograd_error(&self, of: &str, actual: &[f32], expected: &[Sum]) {
+        let error = error(actual, expected);
+        println!("{of} of {self:?}: {error:.1e}");
+        assert!(error <= WINOGRAD_TOLERANCE, "{of} of {self:?}: off by {error:.1e}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn convolutions_equal_the_naive_loop(case in cases(any_channels()), bias: bool, relu: bool) {
         case.check_forward(bias, relu);
+    }
+
+    #[test]
+    fn convolutions_with_few_multiplications_equal_the_naive_loop(
+        case in cases(stored_channels()), five: bool, bias: bool, relu: bool,
+    ) {
+        let mut case = Case { kernel_size: if five { 5 } else { 3 }, stride: 1, ..case };
+        while case.images * case.input.values() * case.outputs * case.kernel_size.pow(2) > 2 * WORK && case.images > 1 {
+            case.images /= 2;
+        }
+        case.check_winograd(bias, relu);
     }
 
     #[test]
@@ -232,6 +345,9 @@ fn wide_layers_equal_the_naive_loop() {
         case.check_forward(true, false);
         case.check_input_gradient();
         case.check_weight_gradient(Placement::dense(height, width));
+        if case.kernel_size > 1 {
+            case.check_winograd(true, false);
+        }
     }
 }
 

@@ -62,6 +62,17 @@ fn assert_close(actual: &[f32], expected: &[Sum], tolerance: f64) {
     }
 }
 
+/// The greatest difference of numbers from sums, over the greatest sum of magnitudes.
+fn error(actual: &[f32], expected: &[Sum]) -> f64 {
+    assert_eq!(actual.len(), expected.len());
+    let scale = expected.iter().fold(0.0_f64, |most, sum| most.max(sum.magnitude));
+    actual.iter().zip(expected).fold(0.0, |most, (actual, expected)| {
+        let error = (f64::from(*actual) - expected.value).abs() / scale;
+        // Not `max`, which leaves out what is not a number.
+        if error <= most { most } else { error }
+    })
+}
+
 /// Stored channels, few or many.
 fn stored_channels() -> impl Strategy<Value = usize> {
     prop_oneof![4 => 1_usize..=6, 2 => 7_usize..=24, 1 => 25_usize..=64].prop_map(|vectors| vectors * 8)
