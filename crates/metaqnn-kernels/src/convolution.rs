@@ -50,7 +50,7 @@ impl Placement {
 }
 
 /// The windows of a convolution over the images of a chunk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Windows {
     /// Rows of the padded input, per image.
     padded_height: usize,

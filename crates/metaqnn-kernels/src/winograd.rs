@@ -35,8 +35,14 @@ const fn powers(point: f64) -> [f64; 5] {
     [1.0, point, point * point, point * point * point, point * point * point * point]
 }
 
-/// Numbers of the two matrices that a thread works on at a time, so that they stay in its second cache.
-const WORKING_SET: usize = 96 * 1024;
+/// Tiles that are worked on at a time: enough to read 36 matrices of weights for, few enough that theirs stay in a cache.
+const GROUP: usize = 48;
+
+/// From how many times fewer multiplications on the transforms are worth the while.
+const LEAST_GAIN: f64 = 1.5;
+
+/// With fewer channels than these the transforms cost more than they save.
+const LEAST_CHANNELS: usize = 16;
 
 /// The shape of such a convolution, with a margin of (`kernel_size` − 1) / 2: output maps are as large as input maps.
 #[derive(Clone, Debug)]
@@ -49,8 +55,6 @@ pub struct Winograd {
     /// Rows and columns of tiles of an image.
     rows: usize,
     columns: usize,
-    /// Tiles that are worked on at a time.
-    group: usize,
 }
 
 /// Weights at all pairs of points: 36 matrices of inputs × outputs, each in blocks as [`Packed`](crate::convolution::Packed).
@@ -80,11 +84,15 @@ impl Winograd {
         assert!(matches!(kernel_size, 3 | 5), "no such tile");
         assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES), "channels are stored in whole vectors");
         let step = SIDE + 1 - kernel_size;
-        let per_tile = PRODUCTS * (row_stride(inputs) + row_stride(outputs));
-        // Tiles of the matrix product have six rows.
-        let group = (WORKING_SET / per_tile / 6 * 6).clamp(12, 48);
         let (rows, columns) = (height.div_ceil(step), width.div_ceil(step));
-        Winograd { kernel_size, height, width, inputs, outputs, rows, columns, group }
+        Winograd { kernel_size, height, width, inputs, outputs, rows, columns }
+    }
+
+    /// Whether it is faster than direct convolution, as examples/convolutions.rs measures it.
+    pub fn is_faster(&self) -> bool {
+        let direct = self.height * self.width * self.kernel_size * self.kernel_size;
+        let products = self.rows * self.columns * PRODUCTS;
+        direct as f64 >= LEAST_GAIN * products as f64 && self.inputs.min(self.outputs) >= LEAST_CHANNELS
     }
 
     /// The same with inputs and outputs changed over: the gradient of the input, a sweep over the gradient of the output.
@@ -105,7 +113,7 @@ impl Winograd {
 
     /// Images of a chunk that make it worth the while.
     pub fn least_images(&self) -> usize {
-        self.group.div_ceil(self.rows * self.columns)
+        GROUP.div_ceil(self.rows * self.columns)
     }
 
     /// Side of an output tile.
@@ -115,8 +123,8 @@ impl Winograd {
 
     /// Tiles of so many images, a group at a time: the first and their number.
     fn groups(&self, images: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (tiles, group) = (images * self.rows * self.columns, self.group);
-        (0..tiles).step_by(group).map(move |first| (first, group.min(tiles - first)))
+        let tiles = images * self.rows * self.columns;
+        (0..tiles).step_by(GROUP).map(move |first| (first, GROUP.min(tiles - first)))
     }
 
     /// Image, first row and first column of a tile's output.
@@ -128,7 +136,7 @@ impl Winograd {
     /// From one of the 36 matrices of a group to the next.
     fn plane(&self, channels: usize) -> usize {
         // An odd number of cache lines, so that the 36 do not fall on the same places of a cache.
-        (self.group * row_stride(channels)).next_multiple_of(2 * BLOCK) + BLOCK
+        (GROUP * row_stride(channels)).next_multiple_of(2 * BLOCK) + BLOCK
     }
 
     fn weights(&self) -> usize {
@@ -332,7 +340,7 @@ unsafe fn convolve_with<L: Lanes, const M: usize>(
 ) {
     let Winograd { inputs, outputs, .. } = *winograd;
     let (input_row, output_row) = (row_stride(inputs), row_stride(outputs));
-    let mut offsets = [0; 48];
+    let mut offsets = [0; GROUP];
     offsets.iter_mut().enumerate().for_each(|(tile, offset)| *offset = tile * input_row);
     for (first, tiles) in winograd.groups(images) {
         // SAFETY: the workspace has room for a group; tiles lie in the placement and their inner part in the images.

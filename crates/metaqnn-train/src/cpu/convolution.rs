@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use metaqnn_kernels::convolution::{Packed, Placement, Windows, add_weight_gradient, convolve};
 use metaqnn_kernels::elementwise::{MapSize, add_sums, place, place_normalization_gradient};
+use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 
 use super::signal::{Activation, Signal, Statistics};
 
@@ -14,20 +15,48 @@ pub(super) struct Convolution {
     pub(super) bias: Option<Range<usize>>,
     /// Whether ReLU comes at once.
     pub(super) relu: bool,
-    /// Whether the gradient of its input is asked for.
-    needs_input_gradient: bool,
     inputs: usize,
     outputs: usize,
     /// Images of a chunk.
     pub(super) chunk: usize,
     /// Where its input is placed.
     input: Placement,
-    windows: Windows,
-    packed: Packed,
     /// Where the gradient of its output is placed.
     output: Placement,
-    turned_windows: Option<Windows>,
-    turned: Packed,
+    forward: Sweep,
+    /// The gradient of the input, a sweep over that of the output.
+    turned: Option<Sweep>,
+}
+
+/// A convolution of either kind, with its weights made ready.
+#[derive(Debug)]
+enum Sweep {
+    Direct(Windows, Packed),
+    Winograd(Winograd, WinogradWeights),
+}
+
+impl Sweep {
+    fn run(
+        &self,
+        input: &[f32],
+        images: usize,
+        bias: Option<&[f32]>,
+        relu: bool,
+        output: &mut [f32],
+        workspace: &mut WinogradWorkspace,
+    ) {
+        match self {
+            Sweep::Direct(windows, weights) => convolve(input, windows, images, weights, bias, relu, output),
+            Sweep::Winograd(winograd, weights) => {
+                winograd::convolve(winograd, input, images, weights, bias, relu, output, workspace);
+            }
+        }
+    }
+
+    /// Windows over the input.
+    fn direct(windows: Windows) -> Self {
+        Sweep::Direct(windows, Packed::default())
+    }
 }
 
 /// What one thread needs to work on one layer.
@@ -66,35 +95,44 @@ impl Convolution {
         needs_input_gradient: bool,
     ) -> Self {
         let Geometry { source, input, output, kernel_size, stride } = geometry;
-        let margin = (kernel_size - 1) / 2;
-        let chunk = chunk_images(output.positions(), images);
-        let placed = |size: MapSize| Placement::padded(size.height, size.width, margin);
-        let windows_over = |placement: Placement, channels: usize, stride: usize, out: MapSize| {
-            let Placement { height, width, .. } = placement;
-            Windows::new(chunk, height, width, channels, kernel_size, stride, out.height, out.width)
-        };
-        let windows = windows_over(placed(input), input.channels, stride, output);
-        // Windows over the gradient of the output have its positions as far apart as the stride and are turned.
-        let turned_placement = Placement { step: stride, ..placed(input) };
-        let turned_windows = needs_input_gradient.then(|| windows_over(turned_placement, output.channels, 1, input));
-        let output_placement =
-            if needs_input_gradient { turned_placement } else { Placement::dense(output.height, output.width) };
-        Convolution {
+        let mut convolution = Convolution {
             weights,
             bias,
             relu: false,
-            needs_input_gradient,
             inputs: input.channels,
             outputs: output.channels,
-            chunk,
-            // A window of one position leaves maps as they are.
-            input: placed(source),
-            windows,
-            packed: Packed::default(),
-            output: output_placement,
-            turned_windows,
-            turned: Packed::default(),
+            chunk: chunk_images(output.positions(), images),
+            input: Placement::dense(0, 0),
+            output: Placement::dense(0, 0),
+            forward: Sweep::direct(Windows::default()),
+            turned: None,
+        };
+        if stride == 1 && needs_input_gradient && matches!(kernel_size, 3 | 5) {
+            let winograd = Winograd::new(kernel_size, input.height, input.width, input.channels, output.channels);
+            if winograd.is_faster() {
+                convolution.chunk = convolution.chunk.max(winograd.least_images()).min(images.max(1));
+                convolution.input = winograd.placement();
+                convolution.output = winograd.placement();
+                convolution.turned = Some(Sweep::Winograd(winograd.turned(), WinogradWeights::default()));
+                convolution.forward = Sweep::Winograd(winograd, WinogradWeights::default());
+                return convolution;
+            }
         }
+        let margin = (kernel_size - 1) / 2;
+        let placed = |size: MapSize| Placement::padded(size.height, size.width, margin);
+        let windows_over = |placement: Placement, channels: usize, stride: usize, out: MapSize| {
+            let Placement { height, width, .. } = placement;
+            Windows::new(convolution.chunk, height, width, channels, kernel_size, stride, out.height, out.width)
+        };
+        let forward = Sweep::direct(windows_over(placed(input), input.channels, stride, output));
+        // Windows over the gradient of the output have its positions as far apart as the stride and are turned.
+        let turned_placement = Placement { step: stride, ..placed(input) };
+        let turned =
+            needs_input_gradient.then(|| Sweep::direct(windows_over(turned_placement, output.channels, 1, input)));
+        let output =
+            if needs_input_gradient { turned_placement } else { Placement::dense(output.height, output.width) };
+        // A window of one position leaves maps as they are.
+        Convolution { input: placed(source), output, forward, turned, ..convolution }
     }
 
     /// What a thread needs for it.
@@ -111,13 +149,21 @@ impl Convolution {
     /// Takes over the weights of this step.
     pub(super) fn pack(&mut self, parameters: &[f32], training: bool) {
         let weights = &parameters[self.weights.clone()];
-        self.packed.pack(weights, self.outputs);
-        if training && self.needs_input_gradient {
-            self.turned.pack_turned(weights, self.inputs, self.outputs);
+        match &mut self.forward {
+            Sweep::Direct(_, packed) => packed.pack(weights, self.outputs),
+            Sweep::Winograd(winograd, transformed) => transformed.transform(winograd, weights),
+        }
+        match (&self.forward, &mut self.turned) {
+            (_, Some(Sweep::Direct(_, packed))) if training => packed.pack_turned(weights, self.inputs, self.outputs),
+            (Sweep::Winograd(winograd, _), Some(Sweep::Winograd(_, transformed))) if training => {
+                transformed.transform_turned(winograd, weights);
+            }
+            _ => {}
         }
     }
 
     /// Forward for `images`; `output` is theirs.
+    #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     pub(super) fn forward(
         &self,
         parameters: &[f32],
@@ -125,13 +171,14 @@ impl Convolution {
         images: Range<usize>,
         output: &mut [f32],
         scratch: &mut Scratch,
+        workspace: &mut WinogradWorkspace,
         mut statistics: Option<&mut Statistics>,
     ) {
         let bias = self.bias.as_ref().map(|range| &parameters[range.clone()]);
-        let values = self.windows.positions() * self.outputs;
+        let values = output.len() / images.len().max(1);
         for (chunk, output) in chunks(&images, self.chunk).zip(output.chunks_mut(self.chunk * values)) {
             let placed = input.read(&chunk, self.input, &mut scratch.input);
-            convolve(placed, &self.windows, chunk.len(), &self.packed, bias, self.relu, output);
+            self.forward.run(placed, chunk.len(), bias, self.relu, output, workspace);
             if let Some(statistics) = &mut statistics {
                 if chunk.start == images.start {
                     statistics.begin(output);
@@ -153,10 +200,14 @@ impl Convolution {
         input_gradient: &mut [f32],
         gradient: &mut [f32],
         scratch: &mut Scratch,
+        workspace: &mut WinogradWorkspace,
         statistics: &mut Statistics,
     ) {
         let output_chunks = output_gradient.chunks(self.chunk * output.size.values());
         let mut input_chunks = input_gradient.chunks_mut(self.chunk * input.size.values());
+        if let Sweep::Winograd(winograd, _) = &self.forward {
+            workspace.clear_sums(winograd);
+        }
         for (chunk, output_gradient) in chunks(&images, self.chunk).zip(output_chunks) {
             if let Some(bias) = &self.bias {
                 add_sums(output_gradient, &mut gradient[bias.clone()]);
@@ -181,19 +232,27 @@ impl Convolution {
                 }
             };
             let placed = input.read(&chunk, self.input, &mut scratch.input);
-            add_weight_gradient(
-                placed,
-                &self.windows,
-                chunk.len(),
-                output_gradient,
-                self.output,
-                self.outputs,
-                &mut gradient[self.weights.clone()],
-            );
-            if let (Some(windows), Some(input_gradient)) = (&self.turned_windows, input_chunks.next()) {
-                convolve(output_gradient, windows, chunk.len(), &self.turned, None, false, input_gradient);
+            match &self.forward {
+                Sweep::Direct(windows, _) => add_weight_gradient(
+                    placed,
+                    windows,
+                    chunk.len(),
+                    output_gradient,
+                    self.output,
+                    self.outputs,
+                    &mut gradient[self.weights.clone()],
+                ),
+                Sweep::Winograd(winograd, _) => {
+                    winograd::add_weight_gradient(winograd, placed, chunk.len(), output_gradient, workspace);
+                }
+            }
+            if let (Some(turned), Some(input_gradient)) = (&self.turned, input_chunks.next()) {
+                turned.run(output_gradient, chunk.len(), None, false, input_gradient, workspace);
                 input.undo_activation(&chunk, input_gradient, statistics);
             }
+        }
+        if let Sweep::Winograd(winograd, _) = &self.forward {
+            winograd::finish_weight_gradient(winograd, workspace, &mut gradient[self.weights.clone()]);
         }
     }
 }

@@ -5,6 +5,7 @@ use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::MapSize;
 use metaqnn_kernels::pooling::{Pool, max_pool, max_pool_gradient, mean, mean_gradient};
 use metaqnn_kernels::stored_channels;
+use metaqnn_kernels::winograd::WinogradWorkspace;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -56,6 +57,8 @@ struct Part {
     gradient: Vec<f32>,
     /// For every layer.
     scratch: Vec<Scratch>,
+    /// For one layer at a time.
+    workspace: WinogradWorkspace,
     /// For every signal.
     statistics: Vec<Statistics>,
 }
@@ -92,6 +95,7 @@ impl CpuNetwork {
                 .zip(signals.windows(2))
                 .map(|(layer, around)| layer.scratch(&around[0], &around[1], batch_size))
                 .collect(),
+            workspace: WinogradWorkspace::default(),
             statistics: signals.iter().map(|signal| Statistics::new(signal.size.channels)).collect(),
         };
         let parts = (0..threads.clamp(1, batch_size)).map(|_| part()).collect();
@@ -181,8 +185,10 @@ impl CpuNetwork {
                 let normalized = matches!(output.activation, Activation::Normalization(_));
                 let convolution = &*convolution;
                 in_parallel(parts.zip(out), |((part, state), out)| {
-                    let statistics = (normalized && training).then_some(&mut state.statistics[index + 1]);
-                    convolution.forward(parameters, input, range(part), out, &mut state.scratch[index], statistics);
+                    let Part { scratch, workspace, statistics, .. } = state;
+                    let statistics = (normalized && training).then_some(&mut statistics[index + 1]);
+                    let scratch = &mut scratch[index];
+                    convolution.forward(parameters, input, range(part), out, scratch, workspace, statistics);
                 });
                 if let Activation::Normalization(normalization) = &mut output.activation {
                     if training {
@@ -319,7 +325,7 @@ impl CpuNetwork {
                 // As many as there are of the output, even where there is no gradient of the input.
                 let to = to.map(Some).chain(std::iter::repeat_with(|| None));
                 in_parallel(parts.zip(from.zip(to)), |((part, state), (from, to))| {
-                    let Part { gradient, scratch, statistics } = state;
+                    let Part { gradient, scratch, workspace, statistics } = state;
                     convolution.backward(
                         input,
                         output,
@@ -328,6 +334,7 @@ impl CpuNetwork {
                         to.unwrap_or_default(),
                         gradient,
                         &mut scratch[index],
+                        workspace,
                         &mut statistics[index],
                     );
                 });
