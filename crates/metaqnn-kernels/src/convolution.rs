@@ -161,6 +161,8 @@ impl Packed {
         let taps = weights.len() / (inputs * outputs);
         self.rows = taps * outputs;
         self.columns = inputs;
+        self.values.clear();
+        self.values.reserve_exact(weights.len());
         self.values.resize(weights.len(), 0.0);
         let mut to = self.values.iter_mut();
         for (begin, width) in blocks(inputs) {

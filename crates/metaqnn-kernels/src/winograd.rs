@@ -57,7 +57,8 @@ pub struct Winograd {
     columns: usize,
 }
 
-/// Weights at all pairs of points: 36 matrices of inputs × outputs, each in blocks as [`Packed`](crate::convolution::Packed).
+/// Weights at all pairs of points: 36 matrices of inputs × outputs, each in blocks as [`Packed`](crate::convolution::Packed). It can be used for
+/// one convolution after the other.
 #[derive(Clone, Debug, Default)]
 pub struct WinogradWeights {
     values: Vec<f32>,
@@ -139,6 +140,11 @@ impl Winograd {
         (GROUP * row_stride(channels)).next_multiple_of(2 * BLOCK) + BLOCK
     }
 
+    /// Numbers of the 36 matrices of inputs × outputs.
+    fn matrices(&self) -> usize {
+        PRODUCTS * self.inputs * self.outputs
+    }
+
     fn weights(&self) -> usize {
         self.kernel_size * self.kernel_size * self.inputs * self.outputs
     }
@@ -149,6 +155,16 @@ fn row_stride(channels: usize) -> usize {
     if (channels / BLOCK).is_multiple_of(2) { channels + BLOCK } else { channels }
 }
 
+/// The first `length` numbers of `buffer`, which grows no further than that.
+fn with_room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if buffer.len() < length {
+        // Given back before, so that there are never two.
+        *buffer = Vec::new();
+        *buffer = vec![0.0; length];
+    }
+    &mut buffer[..length]
+}
+
 impl WinogradWeights {
     /// Takes `weights`, of dimensions (`kernel_size`² · I) × O, for a sweep over the input.
     ///
@@ -157,8 +173,7 @@ impl WinogradWeights {
     /// Where they are of another shape.
     pub fn transform(&mut self, winograd: &Winograd, weights: &[f32]) {
         assert_eq!(weights.len(), winograd.weights(), "other weights");
-        self.values.resize(PRODUCTS * winograd.inputs * winograd.outputs, 0.0);
-        transform_weights(winograd, weights, &mut self.values);
+        transform_weights(winograd, weights, with_room(&mut self.values, winograd.matrices()));
     }
 
     /// Takes the same weights for a sweep over the gradient of the output. `winograd` is that of the forward convolution.
@@ -168,27 +183,19 @@ impl WinogradWeights {
     /// Where they are of another shape.
     pub fn transform_turned(&mut self, winograd: &Winograd, weights: &[f32]) {
         assert_eq!(weights.len(), winograd.weights(), "other weights");
-        self.values.resize(PRODUCTS * winograd.inputs * winograd.outputs, 0.0);
-        transform_turned_weights(winograd, weights, &mut self.values);
+        transform_turned_weights(winograd, weights, with_room(&mut self.values, winograd.matrices()));
     }
 }
 
 impl WinogradWorkspace {
     /// Makes room and sets the sums of [`Winograd`]'s weight gradient to 0.
     pub fn clear_sums(&mut self, winograd: &Winograd) {
-        let length = PRODUCTS * winograd.inputs * winograd.outputs;
-        if self.sums.len() < length {
-            self.sums.resize(length, 0.0);
-        }
-        self.sums[..length].fill(0.0);
+        with_room(&mut self.sums, winograd.matrices()).fill(0.0);
     }
 
     fn make_room(&mut self, winograd: &Winograd) {
         for (buffer, channels) in [(&mut self.inputs, winograd.inputs), (&mut self.outputs, winograd.outputs)] {
-            let length = PRODUCTS * winograd.plane(channels);
-            if buffer.len() < length {
-                buffer.resize(length, 0.0);
-            }
+            with_room(buffer, PRODUCTS * winograd.plane(channels));
         }
     }
 }
@@ -213,7 +220,7 @@ pub fn convolve(
     let Winograd { height, width, inputs, outputs, .. } = *winograd;
     assert!(input.len() >= winograd.placement().positions(images) * inputs, "the input is smaller than its tiles");
     assert!(output.len() >= images * height * width * outputs, "no room for the output");
-    assert!(weights.values.len() == PRODUCTS * inputs * outputs, "other weights");
+    assert!(weights.values.len() >= winograd.matrices(), "other weights");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "another bias");
     workspace.make_room(winograd);
     match winograd.kernel_size {
@@ -241,7 +248,7 @@ pub fn add_weight_gradient(
     let positions = winograd.placement().positions(images);
     assert!(input.len() >= positions * inputs, "the input is smaller than its tiles");
     assert!(output_gradient.len() >= positions * outputs, "the output gradient is smaller than its tiles");
-    assert!(workspace.sums.len() >= PRODUCTS * inputs * outputs, "no room for the sums");
+    assert!(workspace.sums.len() >= winograd.matrices(), "no room for the sums");
     workspace.make_room(winograd);
     match winograd.kernel_size {
         3 => add_weight_gradient_3x3(winograd, input, images, output_gradient, workspace),
@@ -256,7 +263,7 @@ pub fn add_weight_gradient(
 /// Where the sizes do not agree.
 pub fn finish_weight_gradient(winograd: &Winograd, workspace: &WinogradWorkspace, gradient: &mut [f32]) {
     assert_eq!(gradient.len(), winograd.weights(), "another gradient");
-    assert!(workspace.sums.len() >= PRODUCTS * winograd.inputs * winograd.outputs, "other sums");
+    assert!(workspace.sums.len() >= winograd.matrices(), "other sums");
     match winograd.kernel_size {
         3 => finish_3x3(winograd, &workspace.sums, gradient),
         _ => finish_5x5(winograd, &workspace.sums, gradient),

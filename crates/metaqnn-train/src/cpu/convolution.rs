@@ -6,7 +6,7 @@ use metaqnn_kernels::convolution::{Packed, Placement, Windows, add_weight_gradie
 use metaqnn_kernels::elementwise::{MapSize, add_sums, place, place_normalization_gradient};
 use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 
-use super::signal::{Activation, Signal, Statistics};
+use super::signal::{Activation, Maps, Signal, Slot, Statistics, zeroed};
 
 /// A convolution, or a linear layer over maps taken as one position.
 #[derive(Debug)]
@@ -28,11 +28,18 @@ pub(super) struct Convolution {
     turned: Option<Sweep>,
 }
 
-/// A convolution of either kind, with its weights made ready.
+/// A convolution of either kind.
 #[derive(Debug)]
 enum Sweep {
-    Direct(Windows, Packed),
-    Winograd(Winograd, WinogradWeights),
+    Direct(Windows),
+    Winograd(Winograd),
+}
+
+/// The weights of one convolution, made ready for a sweep; they are made anew for each, in the same place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadyWeights {
+    packed: Packed,
+    transformed: WinogradWeights,
 }
 
 impl Sweep {
@@ -40,30 +47,32 @@ impl Sweep {
         &self,
         input: &[f32],
         images: usize,
+        weights: &ReadyWeights,
         bias: Option<&[f32]>,
         relu: bool,
         output: &mut [f32],
         workspace: &mut WinogradWorkspace,
     ) {
         match self {
-            Sweep::Direct(windows, weights) => convolve(input, windows, images, weights, bias, relu, output),
-            Sweep::Winograd(winograd, weights) => {
+            Sweep::Direct(windows) => convolve(input, windows, images, &weights.packed, bias, relu, output),
+            Sweep::Winograd(winograd) => {
+                let weights = &weights.transformed;
                 winograd::convolve(winograd, input, images, weights, bias, relu, output, workspace);
             }
         }
     }
-
-    /// Windows over the input.
-    fn direct(windows: Windows) -> Self {
-        Sweep::Direct(windows, Packed::default())
-    }
 }
 
-/// What one thread needs to work on one layer.
+/// What one thread needs to work on one chunk of one layer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
+    /// The input as the layer wants it.
     pub(super) input: Vec<f32>,
-    pub(super) output_gradient: Vec<f32>,
+    /// The gradient of the output, likewise.
+    output_gradient: Vec<f32>,
+    /// The gradient of the input, before it takes the place of the input.
+    pub(super) input_gradient: Vec<f32>,
+    workspace: WinogradWorkspace,
 }
 
 /// Positions that a chunk should have at least, so that its tiles are full.
@@ -104,7 +113,7 @@ impl Convolution {
             chunk: chunk_images(output.positions(), images),
             input: Placement::dense(0, 0),
             output: Placement::dense(0, 0),
-            forward: Sweep::direct(Windows::default()),
+            forward: Sweep::Direct(Windows::default()),
             turned: None,
         };
         if stride == 1 && needs_input_gradient && matches!(kernel_size, 3 | 5) {
@@ -113,8 +122,8 @@ impl Convolution {
                 convolution.chunk = convolution.chunk.max(winograd.least_images()).min(images.max(1));
                 convolution.input = winograd.placement();
                 convolution.output = winograd.placement();
-                convolution.turned = Some(Sweep::Winograd(winograd.turned(), WinogradWeights::default()));
-                convolution.forward = Sweep::Winograd(winograd, WinogradWeights::default());
+                convolution.turned = Some(Sweep::Winograd(winograd.turned()));
+                convolution.forward = Sweep::Winograd(winograd);
                 return convolution;
             }
         }
@@ -124,41 +133,33 @@ impl Convolution {
             let Placement { height, width, .. } = placement;
             Windows::new(convolution.chunk, height, width, channels, kernel_size, stride, out.height, out.width)
         };
-        let forward = Sweep::direct(windows_over(placed(input), input.channels, stride, output));
+        let forward = Sweep::Direct(windows_over(placed(input), input.channels, stride, output));
         // Windows over the gradient of the output have its positions as far apart as the stride and are turned.
         let turned_placement = Placement { step: stride, ..placed(input) };
         let turned =
-            needs_input_gradient.then(|| Sweep::direct(windows_over(turned_placement, output.channels, 1, input)));
+            needs_input_gradient.then(|| Sweep::Direct(windows_over(turned_placement, output.channels, 1, input)));
         let output =
             if needs_input_gradient { turned_placement } else { Placement::dense(output.height, output.width) };
         // A window of one position leaves maps as they are.
         Convolution { input: placed(source), output, forward, turned, ..convolution }
     }
 
-    /// What a thread needs for it.
-    pub(super) fn scratch(&self, input: &Signal, normalized: bool) -> Scratch {
-        let zeros = |needed: bool, placement: Placement, channels: usize| {
-            vec![0.0; if needed { placement.positions(self.chunk) * channels } else { 0 }]
-        };
-        Scratch {
-            input: zeros(input.is_copied(self.input), self.input, input.size.channels),
-            output_gradient: zeros(normalized || !self.output.is_dense(), self.output, self.outputs),
+    /// Makes the weights ready for the forward pass.
+    pub(super) fn prepare(&self, parameters: &[f32], ready: &mut ReadyWeights) {
+        let weights = &parameters[self.weights.clone()];
+        match &self.forward {
+            Sweep::Direct(_) => ready.packed.pack(weights, self.outputs),
+            Sweep::Winograd(winograd) => ready.transformed.transform(winograd, weights),
         }
     }
 
-    /// Takes over the weights of this step.
-    pub(super) fn pack(&mut self, parameters: &[f32], training: bool) {
+    /// Makes the weights ready for the backward pass.
+    pub(super) fn prepare_turned(&self, parameters: &[f32], ready: &mut ReadyWeights) {
         let weights = &parameters[self.weights.clone()];
-        match &mut self.forward {
-            Sweep::Direct(_, packed) => packed.pack(weights, self.outputs),
-            Sweep::Winograd(winograd, transformed) => transformed.transform(winograd, weights),
-        }
-        match (&self.forward, &mut self.turned) {
-            (_, Some(Sweep::Direct(_, packed))) if training => packed.pack_turned(weights, self.inputs, self.outputs),
-            (Sweep::Winograd(winograd, _), Some(Sweep::Winograd(_, transformed))) if training => {
-                transformed.transform_turned(winograd, weights);
-            }
-            _ => {}
+        match (&self.forward, &self.turned) {
+            (_, None) => {}
+            (Sweep::Winograd(winograd), Some(_)) => ready.transformed.transform_turned(winograd, weights),
+            (Sweep::Direct(_), Some(_)) => ready.packed.pack_turned(weights, self.inputs, self.outputs),
         }
     }
 
@@ -167,18 +168,19 @@ impl Convolution {
     pub(super) fn forward(
         &self,
         parameters: &[f32],
+        ready: &ReadyWeights,
         input: &Signal,
         images: Range<usize>,
         output: &mut [f32],
         scratch: &mut Scratch,
-        workspace: &mut WinogradWorkspace,
         mut statistics: Option<&mut Statistics>,
     ) {
         let bias = self.bias.as_ref().map(|range| &parameters[range.clone()]);
         let values = output.len() / images.len().max(1);
+        let Scratch { input: placed, workspace, .. } = scratch;
         for (chunk, output) in chunks(&images, self.chunk).zip(output.chunks_mut(self.chunk * values)) {
-            let placed = input.read(&chunk, self.input, &mut scratch.input);
-            self.forward.run(placed, chunk.len(), bias, self.relu, output, workspace);
+            let input = input.maps.read(&input.values[input.maps.range(&chunk)], chunk.len(), self.input, placed);
+            self.forward.run(input, chunk.len(), ready, bias, self.relu, output, workspace);
             if let Some(statistics) = &mut statistics {
                 if chunk.start == images.start {
                     statistics.begin(output);
@@ -188,70 +190,62 @@ impl Convolution {
         }
     }
 
-    /// Backward for `images`: from the gradient of their output to that of the parameters, which is added to, and of their
-    /// input, which is overwritten.
+    /// Backward for `images` images: from the gradient of their output to that of the parameters, which is added to, and of
+    /// their input. Of a normalized output the values are needed too.
     #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     pub(super) fn backward(
         &self,
-        input: &Signal,
-        output: &Signal,
-        images: Range<usize>,
-        output_gradient: &[f32],
-        input_gradient: &mut [f32],
+        ready: &ReadyWeights,
+        (input, mut slot): (&Maps, Slot<'_>),
+        (output, output_values, output_gradient): (&Maps, &[f32], &[f32]),
+        images: usize,
         gradient: &mut [f32],
         scratch: &mut Scratch,
-        workspace: &mut WinogradWorkspace,
         statistics: &mut Statistics,
     ) {
-        let output_chunks = output_gradient.chunks(self.chunk * output.size.values());
-        let mut input_chunks = input_gradient.chunks_mut(self.chunk * input.size.values());
-        if let Sweep::Winograd(winograd, _) = &self.forward {
+        let Scratch { input: placed, output_gradient: placed_gradient, input_gradient, workspace } = scratch;
+        if let Sweep::Winograd(winograd) = &self.forward {
             workspace.clear_sums(winograd);
         }
-        for (chunk, output_gradient) in chunks(&images, self.chunk).zip(output_chunks) {
+        for chunk in chunks(&(0..images), self.chunk) {
+            let (count, range) = (chunk.len(), output.range(&chunk));
+            let output_gradient = &output_gradient[range.clone()];
             if let Some(bias) = &self.bias {
                 add_sums(output_gradient, &mut gradient[bias.clone()]);
             }
             let output_gradient = match &output.activation {
                 Activation::Normalization(normalization) => {
-                    place_normalization_gradient(
-                        output_gradient,
-                        output.images(&chunk),
-                        output.size,
-                        chunk.len(),
-                        normalization.gradient(),
-                        self.output,
-                        &mut scratch.output_gradient,
-                    );
-                    &scratch.output_gradient
+                    let to = zeroed(placed_gradient, self.output, count, self.outputs);
+                    let (values, factors) = (&output_values[range], normalization.gradient());
+                    place_normalization_gradient(output_gradient, values, output.size, count, factors, self.output, to);
+                    to
                 }
                 _ if self.output.is_dense() => output_gradient,
                 _ => {
-                    place(output_gradient, output.size, chunk.len(), self.output, &mut scratch.output_gradient);
-                    &scratch.output_gradient
+                    let to = zeroed(placed_gradient, self.output, count, self.outputs);
+                    place(output_gradient, output.size, count, self.output, to);
+                    to
                 }
             };
-            let placed = input.read(&chunk, self.input, &mut scratch.input);
+            let slot = slot.part(input.range(&chunk));
+            let placed = input.read(slot.values(), count, self.input, placed);
             match &self.forward {
-                Sweep::Direct(windows, _) => add_weight_gradient(
-                    placed,
-                    windows,
-                    chunk.len(),
-                    output_gradient,
-                    self.output,
-                    self.outputs,
-                    &mut gradient[self.weights.clone()],
-                ),
-                Sweep::Winograd(winograd, _) => {
-                    winograd::add_weight_gradient(winograd, placed, chunk.len(), output_gradient, workspace);
+                Sweep::Direct(windows) => {
+                    let gradient = &mut gradient[self.weights.clone()];
+                    let (placement, outputs) = (self.output, self.outputs);
+                    add_weight_gradient(placed, windows, count, output_gradient, placement, outputs, gradient);
+                }
+                Sweep::Winograd(winograd) => {
+                    winograd::add_weight_gradient(winograd, placed, count, output_gradient, workspace);
                 }
             }
-            if let (Some(turned), Some(input_gradient)) = (&self.turned, input_chunks.next()) {
-                turned.run(output_gradient, chunk.len(), None, false, input_gradient, workspace);
-                input.undo_activation(&chunk, input_gradient, statistics);
+            if let Some(turned) = &self.turned {
+                slot.take_gradient(input, input_gradient, statistics, |to| {
+                    turned.run(output_gradient, count, ready, None, false, to, workspace);
+                });
             }
         }
-        if let Sweep::Winograd(winograd, _) = &self.forward {
+        if let Sweep::Winograd(winograd) = &self.forward {
             winograd::finish_weight_gradient(winograd, workspace, &mut gradient[self.weights.clone()]);
         }
     }
