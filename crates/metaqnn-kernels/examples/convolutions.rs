@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use metaqnn_kernels::convolution::{self, Packed, Placement, Windows};
+use metaqnn_kernels::convolution::{self, Finish, Packed, Placement, Windows};
 use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 
 const BUDGET: Duration = Duration::from_millis(120);
@@ -81,7 +81,7 @@ fn main() {
                 let input = &input[placement.positions(first) * inputs..];
                 let output = &mut output[first * side * side * outputs..];
                 let chunk = chunk.min(images - first);
-                convolution::convolve(input, &windows, chunk, &packed, None, false, output);
+                convolution::convolve(input, &windows, chunk, &packed, Finish::default(), output);
             }
         });
         let backward = least(|| {
@@ -95,7 +95,6 @@ fn main() {
                     chunk,
                     output_gradient,
                     placement,
-                    outputs,
                     &mut gradient,
                     &mut room,
                 );
@@ -120,7 +119,7 @@ fn main() {
                 let input = &input[placement.positions(first) * inputs..];
                 let output = &mut output[first * side * side * outputs..];
                 let chunk = chunk.min(images - first);
-                winograd::convolve(&winograd, input, chunk, &transformed, None, false, output, &mut workspace);
+                winograd::convolve(&winograd, input, chunk, &transformed, Finish::default(), output, &mut workspace);
             }
         });
         let turn = least(|| transformed.transform_turned(&winograd, &weights));

@@ -183,17 +183,25 @@ impl Packed {
     }
 }
 
+/// What is done to a sum before it is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Finish<'a> {
+    /// Added, one number for each output channel.
+    pub bias: Option<&'a [f32]>,
+    /// Whether what is below 0 becomes 0.
+    pub relu: bool,
+}
+
 vectorized! {
     /// The convolution of the first `images` images of a chunk.
     ///
-    /// `input` is placed as `windows` say, `weights` have windows × O, `bias` has O; `output` becomes N × H × W × O, dense. With
-    /// `relu` what is below 0 becomes 0.
+    /// `input` is placed as `windows` say, `weights` have windows × O; `output` becomes N × H × W × O, dense.
     ///
     /// # Panics
     ///
     /// Where the sizes do not agree.
     pub fn convolve(
-        input: &[f32], windows: &Windows, images: usize, weights: &Packed, bias: Option<&[f32]>, relu: bool, output: &mut [f32],
+        input: &[f32], windows: &Windows, images: usize, weights: &Packed, finish: Finish<'_>, output: &mut [f32],
     ) = convolve_with;
 
     /// Adds the gradient of the weights, (`kernel_size`² · I) × O, over the first `images` images of a chunk to `gradient`.
@@ -205,7 +213,7 @@ vectorized! {
     ///
     /// Where the sizes do not agree.
     pub fn add_weight_gradient(
-        input: &[f32], windows: &Windows, images: usize, output_gradient: &[f32], placement: Placement, outputs: usize,
+        input: &[f32], windows: &Windows, images: usize, output_gradient: &[f32], placement: Placement,
         gradient: &mut [f32], room: &mut Vec<f32>,
     ) = add_weight_gradient_with;
 }
@@ -216,10 +224,10 @@ fn convolve_with<L: Lanes>(
     windows: &Windows,
     images: usize,
     weights: &Packed,
-    bias: Option<&[f32]>,
-    relu: bool,
+    finish: Finish<'_>,
     output: &mut [f32],
 ) {
+    let Finish { bias, relu } = finish;
     let columns = weights.columns;
     let positions = images * windows.positions();
     assert!(input.len() >= windows.input_values(images), "the input is smaller than its windows");
@@ -258,10 +266,10 @@ fn add_weight_gradient_with<L: Lanes>(
     images: usize,
     output_gradient: &[f32],
     placement: Placement,
-    outputs: usize,
     gradient: &mut [f32],
     room: &mut Vec<f32>,
 ) {
+    let outputs = gradient.len() / windows.window();
     assert!(outputs.is_multiple_of(LANES) && gradient.len() == windows.window() * outputs, "another gradient");
     assert!(input.len() >= windows.input_values(images), "the input is smaller than its windows");
     assert!(output_gradient.len() >= placement.positions(images) * outputs, "the output gradient is too small");

@@ -374,8 +374,8 @@ unsafe fn add_sums_strip<L: Lanes, const V: usize>(input: &[f32], sums: &mut [f3
     unsafe {
         let mut sum = load_strip::<L, V>(sums, c);
         for at in (c..input.len()).step_by(sums.len()) {
-            for v in 0..V {
-                sum[v] = sum[v].add(L::load(input.as_ptr().add(at + v * LANES)));
+            for (v, sum) in sum.iter_mut().enumerate() {
+                *sum = sum.add(L::load(input.as_ptr().add(at + v * LANES)));
             }
         }
         store_strip(sum, sums, c);

@@ -213,10 +213,10 @@ impl GradientTiles {
                 let mut output_gradient = self.output_gradient.add(output + segment.gradient);
                 for _ in 0..segment.positions {
                     let factors: [L; V] = std::array::from_fn(|v| L::load(output_gradient.add(v * LANES)));
-                    for r in 0..R {
+                    for (r, sums) in sums.iter_mut().enumerate() {
                         let value = L::splat(*input.add(r));
-                        for v in 0..V {
-                            sums[r][v] = value.mul_add(factors[v], sums[r][v]);
+                        for (sum, factor) in sums.iter_mut().zip(factors) {
+                            *sum = value.mul_add(factor, *sum);
                         }
                     }
                     // The pointer after the last position may lie beyond the buffer, so it is not offset with `add`.

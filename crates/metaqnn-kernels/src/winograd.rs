@@ -11,7 +11,7 @@
 //! The points are 0, ±3/4, ±3/2 and ∞. They and their powers are exact in 32 bits and of like magnitude, which makes the error about that of
 //! the plain sum; with the usual 0, ±1, ±2 it is three times as large.
 
-use crate::convolution::Placement;
+use crate::convolution::{Finish, Placement};
 use crate::lanes::{LANES, Lanes, vectorized};
 use crate::tiles::{BLOCK, GradientTiles, Segment, Sweep, blocks};
 
@@ -201,19 +201,17 @@ impl WinogradWorkspace {
 }
 
 /// The convolution of the first `images` images of a chunk, placed as [`Winograd::placement`] says; `output` becomes
-/// N × H × W × O, dense. `bias` has O; with `relu` what is below 0 becomes 0.
+/// N × H × W × O, dense.
 ///
 /// # Panics
 ///
 /// Where the sizes do not agree.
-#[expect(clippy::too_many_arguments, reason = "each is another tensor")]
 pub fn convolve(
     winograd: &Winograd,
     input: &[f32],
     images: usize,
     weights: &WinogradWeights,
-    bias: Option<&[f32]>,
-    relu: bool,
+    finish: Finish<'_>,
     output: &mut [f32],
     workspace: &mut WinogradWorkspace,
 ) {
@@ -221,11 +219,11 @@ pub fn convolve(
     assert!(input.len() >= winograd.placement().positions(images) * inputs, "the input is smaller than its tiles");
     assert!(output.len() >= images * height * width * outputs, "no room for the output");
     assert!(weights.values.len() >= winograd.matrices(), "other weights");
-    assert!(bias.is_none_or(|bias| bias.len() == outputs), "another bias");
+    assert!(finish.bias.is_none_or(|bias| bias.len() == outputs), "another bias");
     workspace.make_room(winograd);
     match winograd.kernel_size {
-        3 => convolve_3x3(winograd, input, images, weights, bias, relu, output, workspace),
-        _ => convolve_5x5(winograd, input, images, weights, bias, relu, output, workspace),
+        3 => convolve_3x3(winograd, input, images, weights, finish, output, workspace),
+        _ => convolve_5x5(winograd, input, images, weights, finish, output, workspace),
     }
 }
 
@@ -276,12 +274,12 @@ vectorized! {
     fn transform_turned_weights(winograd: &Winograd, weights: &[f32], to: &mut [f32]) = transform_turned_weights_with;
 
     fn convolve_3x3(
-        winograd: &Winograd, input: &[f32], images: usize, weights: &WinogradWeights, bias: Option<&[f32]>, relu: bool,
+        winograd: &Winograd, input: &[f32], images: usize, weights: &WinogradWeights, finish: Finish<'_>,
         output: &mut [f32], workspace: &mut WinogradWorkspace,
     ) = convolve_3x3_with;
 
     fn convolve_5x5(
-        winograd: &Winograd, input: &[f32], images: usize, weights: &WinogradWeights, bias: Option<&[f32]>, relu: bool,
+        winograd: &Winograd, input: &[f32], images: usize, weights: &WinogradWeights, finish: Finish<'_>,
         output: &mut [f32], workspace: &mut WinogradWorkspace,
     ) = convolve_5x5_with;
 
@@ -299,49 +297,43 @@ vectorized! {
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "each is another tensor")]
 fn convolve_3x3_with<L: Lanes>(
     winograd: &Winograd,
     input: &[f32],
     images: usize,
     weights: &WinogradWeights,
-    bias: Option<&[f32]>,
-    relu: bool,
+    finish: Finish<'_>,
     output: &mut [f32],
     workspace: &mut WinogradWorkspace,
 ) {
     // SAFETY: the sizes were compared.
-    unsafe { convolve_with::<L, 4>(winograd, input, images, weights, bias, relu, output, workspace) };
+    unsafe { convolve_with::<L, 4>(winograd, input, images, weights, finish, output, workspace) };
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "each is another tensor")]
 fn convolve_5x5_with<L: Lanes>(
     winograd: &Winograd,
     input: &[f32],
     images: usize,
     weights: &WinogradWeights,
-    bias: Option<&[f32]>,
-    relu: bool,
+    finish: Finish<'_>,
     output: &mut [f32],
     workspace: &mut WinogradWorkspace,
 ) {
     // SAFETY: the sizes were compared.
-    unsafe { convolve_with::<L, 2>(winograd, input, images, weights, bias, relu, output, workspace) };
+    unsafe { convolve_with::<L, 2>(winograd, input, images, weights, finish, output, workspace) };
 }
 
 /// # Safety
 ///
 /// All sizes are those of `winograd`, whose output tiles are of side `M`.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "each is another tensor")]
 unsafe fn convolve_with<L: Lanes, const M: usize>(
     winograd: &Winograd,
     input: &[f32],
     images: usize,
     weights: &WinogradWeights,
-    bias: Option<&[f32]>,
-    relu: bool,
+    finish: Finish<'_>,
     output: &mut [f32],
     workspace: &mut WinogradWorkspace,
 ) {
@@ -369,7 +361,7 @@ unsafe fn convolve_with<L: Lanes, const M: usize>(
                     sweep.all::<L>(width, &offsets[..tiles], to);
                 }
             }
-            transform_output::<L, M>(winograd, workspace.outputs.as_ptr(), first, tiles, bias, relu, output);
+            transform_output::<L, M>(winograd, workspace.outputs.as_ptr(), first, tiles, finish, output);
         }
     }
 }
@@ -518,15 +510,14 @@ unsafe fn transform_output_gradient<L: Lanes, const M: usize>(
 ///
 /// # Safety
 ///
-/// `from` has the tiles, `output` the images of the tiles, `bias` an entry for each output.
+/// `from` has the tiles, `output` the images of the tiles, the bias an entry for each output.
 #[inline(always)]
 unsafe fn transform_output<L: Lanes, const M: usize>(
     winograd: &Winograd,
     from: *const f32,
     first: usize,
     tiles: usize,
-    bias: Option<&[f32]>,
-    relu: bool,
+    finish: Finish<'_>,
     output: &mut [f32],
 ) {
     let Winograd { height, width, outputs: channels, .. } = *winograd;
@@ -541,7 +532,7 @@ unsafe fn transform_output<L: Lanes, const M: usize>(
             unsafe {
                 let from = from.add(tile * row + c);
                 let to = output.as_mut_ptr().add(corner + c);
-                let bias = match bias {
+                let bias = match finish.bias {
                     Some(bias) => L::load(bias.as_ptr().add(c)),
                     None => L::splat(0.0),
                 };
@@ -556,7 +547,7 @@ unsafe fn transform_output<L: Lanes, const M: usize>(
                     let values = output_of_points::<L, M>(half);
                     for (j, value) in values.into_iter().enumerate().take(columns) {
                         let value = value.add(bias);
-                        let value = if relu { value.relu() } else { value };
+                        let value = if finish.relu { value.relu() } else { value };
                         value.store(to.add((i * width + j) * channels));
                     }
                 }

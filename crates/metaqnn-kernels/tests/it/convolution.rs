@@ -1,4 +1,4 @@
-use metaqnn_kernels::convolution::{Packed, Placement, Windows, add_weight_gradient, convolve};
+use metaqnn_kernels::convolution::{Finish, Packed, Placement, Windows, add_weight_gradient, convolve};
 use metaqnn_kernels::elementwise::{MapSize, place};
 use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 use proptest::prelude::*;
@@ -145,7 +145,14 @@ impl Case {
         let placed = self.placed();
         with_both_instruction_sets(|| {
             let mut output = vec![f32::NAN; expected.len()];
-            convolve(&placed, &self.windows(), self.images, &packed, bias.as_deref(), relu, &mut output);
+            convolve(
+                &placed,
+                &self.windows(),
+                self.images,
+                &packed,
+                Finish { bias: bias.as_deref(), relu },
+                &mut output,
+            );
             assert_close(&output, &expected, TOLERANCE);
         });
     }
@@ -177,7 +184,7 @@ impl Case {
         packed.pack_turned(&weights, inputs, outputs);
         with_both_instruction_sets(|| {
             let mut input_gradient = vec![f32::NAN; expected.len()];
-            convolve(&placed, &windows, self.images, &packed, None, false, &mut input_gradient);
+            convolve(&placed, &windows, self.images, &packed, Finish::default(), &mut input_gradient);
             assert_close(&input_gradient, &expected, TOLERANCE);
         });
     }
@@ -217,7 +224,6 @@ impl Case {
                 self.images,
                 &placed_gradient,
                 placement,
-                self.outputs,
                 &mut sums,
                 &mut Vec::new(),
             );
@@ -260,8 +266,7 @@ impl Case {
                 &placed,
                 self.images,
                 &weights,
-                bias.as_deref(),
-                relu,
+                Finish { bias: bias.as_deref(), relu },
                 &mut actual,
                 &mut workspace,
             );
@@ -274,8 +279,7 @@ impl Case {
                 &placed_gradient,
                 self.images,
                 &weights,
-                None,
-                false,
+                Finish::default(),
                 &mut actual,
                 &mut workspace,
             );
@@ -369,7 +373,7 @@ fn what_is_not_a_number_stays_so() {
     packed.pack(&case.weights(), case.outputs);
     with_both_instruction_sets(|| {
         let mut output = vec![0.0; case.output().values()];
-        convolve(&placed, &case.windows(), 1, &packed, None, true, &mut output);
+        convolve(&placed, &case.windows(), 1, &packed, Finish { bias: None, relu: true }, &mut output);
         for (position, values) in output.chunks_exact(case.outputs).enumerate() {
             let near = (position / 5).abs_diff(2) <= 1 && (position % 5).abs_diff(2) <= 1;
             assert!(values.iter().all(|value| value.is_nan() == near), "position {position}");

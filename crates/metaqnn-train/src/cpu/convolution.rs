@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use metaqnn_kernels::convolution::{Packed, Placement, Windows, add_weight_gradient, convolve};
+use metaqnn_kernels::convolution::{Finish, Packed, Placement, Windows, add_weight_gradient, convolve};
 use metaqnn_kernels::elementwise::{MapSize, add_sums, place, place_normalization_gradient};
 use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 
@@ -48,16 +48,15 @@ impl Sweep {
         input: &[f32],
         images: usize,
         weights: &ReadyWeights,
-        bias: Option<&[f32]>,
-        relu: bool,
+        finish: Finish<'_>,
         output: &mut [f32],
         workspace: &mut WinogradWorkspace,
     ) {
         match self {
-            Sweep::Direct(windows) => convolve(input, windows, images, &weights.packed, bias, relu, output),
+            Sweep::Direct(windows) => convolve(input, windows, images, &weights.packed, finish, output),
             Sweep::Winograd(winograd) => {
                 let weights = &weights.transformed;
-                winograd::convolve(winograd, input, images, weights, bias, relu, output, workspace);
+                winograd::convolve(winograd, input, images, weights, finish, output, workspace);
             }
         }
     }
@@ -182,7 +181,7 @@ impl Convolution {
         let Scratch { input: placed, workspace, .. } = scratch;
         for (chunk, output) in chunks(&images, self.chunk).zip(output.chunks_mut(self.chunk * values)) {
             let input = input.maps.read(&input.values[input.maps.range(&chunk)], chunk.len(), self.input, placed);
-            self.forward.run(input, chunk.len(), ready, bias, self.relu, output, workspace);
+            self.forward.run(input, chunk.len(), ready, Finish { bias, relu: self.relu }, output, workspace);
             if let Some(statistics) = &mut statistics {
                 if chunk.start == images.start {
                     statistics.begin(output);
@@ -234,8 +233,7 @@ impl Convolution {
             match &self.forward {
                 Sweep::Direct(windows) => {
                     let gradient = &mut gradient[self.weights.clone()];
-                    let (placement, outputs) = (self.output, self.outputs);
-                    add_weight_gradient(placed, windows, count, output_gradient, placement, outputs, gradient, room);
+                    add_weight_gradient(placed, windows, count, output_gradient, self.output, gradient, room);
                 }
                 Sweep::Winograd(winograd) => {
                     winograd::add_weight_gradient(winograd, placed, count, output_gradient, workspace);
@@ -243,7 +241,7 @@ impl Convolution {
             }
             if let Some(turned) = &self.turned {
                 slot.take_gradient(input, input_gradient, statistics, |to| {
-                    turned.run(output_gradient, count, ready, None, false, to, workspace);
+                    turned.run(output_gradient, count, ready, Finish::default(), to, workspace);
                 });
             }
         }
