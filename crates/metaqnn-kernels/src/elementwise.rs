@@ -186,8 +186,8 @@ fn place_normalization_gradient_with<L: Lanes>(
                 for c in (0..channels).step_by(LANES) {
                     let sum = L::load(value.as_ptr().add(from + c))
                         .mul_add(L::load(of_value.as_ptr().add(c)), L::load(constant.as_ptr().add(c)));
-                    let sum = L::load(gradient.as_ptr().add(from + c))
-                        .mul_add(L::load(of_gradient.as_ptr().add(c)), sum);
+                    let sum =
+                        L::load(gradient.as_ptr().add(from + c)).mul_add(L::load(of_gradient.as_ptr().add(c)), sum);
                     sum.store(output.as_mut_ptr().add(to + c));
                 }
             }

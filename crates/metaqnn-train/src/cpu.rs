@@ -43,7 +43,8 @@ impl CpuLearner {
         weights: &[u8],
         dropout: u64,
     ) -> Result<Self, WeightsError> {
-        let network = CpuNetwork::new(graph, settings.batch_size.max(1) as usize, rayon::current_num_threads(), weights)?;
+        let network =
+            CpuNetwork::new(graph, settings.batch_size.max(1) as usize, rayon::current_num_threads(), weights)?;
         let n = network.parameters().len();
         let squares = if matches!(settings.optimizer, Optimizer::Adam { .. }) { n } else { 0 };
         Ok(CpuLearner {

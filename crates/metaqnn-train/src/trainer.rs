@@ -115,10 +115,7 @@ const RESTART_IMAGES: usize = 2_000;
 /// # Errors
 ///
 /// [`WeightsError`] where the first weights cannot be handed to the device.
-pub fn train(
-    task: &TrainingTask<'_>,
-    report: &mut dyn FnMut(TrainingProgress),
-) -> Result<Training, WeightsError> {
+pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Result<Training, WeightsError> {
     let begin = Instant::now();
     let deadline = task.time_limit.and_then(|limit| begin.checked_add(limit));
     let watched = match task.valid {

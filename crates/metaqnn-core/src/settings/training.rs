@@ -105,6 +105,8 @@ pub enum AugmentationChoice {
     Mirror,
     /// Mirrored where the data set allows it, and shifted by up to an eighth of the side.
     MirrorAndShift,
+    /// The same, and turned by up to 15 degrees and stretched or shrunk by up to 15 % along each axis.
+    Warp,
 }
 
 /// When a training that does not start is begun again, with a smaller learning rate.

@@ -76,8 +76,7 @@ impl Convolution {
         let windows = windows_over(placed(input), input.channels, stride, output);
         // Windows over the gradient of the output have its positions as far apart as the stride and are turned.
         let turned_placement = Placement { step: stride, ..placed(input) };
-        let turned_windows =
-            needs_input_gradient.then(|| windows_over(turned_placement, output.channels, 1, input));
+        let turned_windows = needs_input_gradient.then(|| windows_over(turned_placement, output.channels, 1, input));
         let output_placement =
             if needs_input_gradient { turned_placement } else { Placement::dense(output.height, output.width) };
         Convolution {

@@ -65,12 +65,7 @@ const DROPOUT_STEPS: f64 = 65_536.0;
 
 impl CpuNetwork {
     /// The network of `graph` for batches of at most `batch_size` images on `threads` threads, with these weights.
-    pub(super) fn new(
-        graph: &Graph,
-        batch_size: usize,
-        threads: usize,
-        weights: &[u8],
-    ) -> Result<Self, WeightsError> {
+    pub(super) fn new(graph: &Graph, batch_size: usize, threads: usize, weights: &[u8]) -> Result<Self, WeightsError> {
         let mut builder = Builder::new(graph, batch_size);
         for node in graph.nodes() {
             builder.add(&node.name, node.operation, node.output);
@@ -154,9 +149,7 @@ impl CpuNetwork {
             return;
         }
         let stored = size.channels;
-        for (image, to) in
-            images.chunks_exact(channels * positions).zip(values.chunks_exact_mut(stored * positions))
-        {
+        for (image, to) in images.chunks_exact(channels * positions).zip(values.chunks_exact_mut(stored * positions)) {
             for (c, plane) in image.chunks_exact(positions).enumerate() {
                 for (value, to) in plane.iter().zip(to[c..].iter_mut().step_by(stored)) {
                     *to = *value;
@@ -188,9 +181,8 @@ impl CpuNetwork {
                 if let Activation::Normalization(normalization) = &mut output.activation {
                     if training {
                         let parts = self.parts.iter().enumerate().filter(|(part, _)| !range(*part).is_empty());
-                        let parts = parts.map(|(part, state)| {
-                            (range(part).len() * size.positions(), &state.statistics[index + 1])
-                        });
+                        let parts = parts
+                            .map(|(part, state)| (range(part).len() * size.positions(), &state.statistics[index + 1]));
                         normalization.use_batch(parts, parameters);
                     } else {
                         normalization.use_running(parameters);

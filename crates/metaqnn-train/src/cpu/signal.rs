@@ -220,12 +220,7 @@ impl Signal {
 
     /// The values of these images as a layer sees them, placed as it wants them: from `scratch`, which is zero where nothing
     /// is placed, or the signal itself where that is the same.
-    pub(super) fn read<'a>(
-        &'a self,
-        images: &Range<usize>,
-        placement: Placement,
-        scratch: &'a mut [f32],
-    ) -> &'a [f32] {
+    pub(super) fn read<'a>(&'a self, images: &Range<usize>, placement: Placement, scratch: &'a mut [f32]) -> &'a [f32] {
         let values = self.images(images);
         match &self.activation {
             Activation::Normalization(normalization) => {
