@@ -31,7 +31,8 @@ impl Progress {
     pub(crate) fn new(workers: usize) -> Self {
         let lines = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            // Cut to the terminal: a line that wraps would leave its parts behind when it is drawn anew.
+            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
             let status = line();
             let workers = (0..workers).map(|_| line()).collect();
