@@ -14,8 +14,8 @@ use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
 use crate::run::{Run, watch_for_interrupt};
-use crate::setup;
 use crate::study_path::{default_path, now};
+use crate::{display, setup};
 
 /// Begins a study.
 pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
@@ -102,7 +102,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         file.raise_limits(limits(&settings))?;
     }
     let seconds_before = file.run_seconds()?;
-    eprintln!("{}: {} models so far", arguments.study.display(), study.models());
+    eprintln!("{}: {} so far", arguments.study.display(), display::count(study.models(), "model"));
     Run {
         file,
         study,

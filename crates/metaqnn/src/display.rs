@@ -1,5 +1,6 @@
 //! How results look: tables for people, JSON for programs.
 
+use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Outcome, TrialRecord};
 use metaqnn_store::{LoggedEvent, StoredTrial};
 use serde_json::{Value, json};
@@ -62,8 +63,28 @@ pub(crate) fn failure(record: &TrialRecord) -> Option<String> {
 /// The table of trials, best first, for standard output: in a terminal too narrow for a row each architecture stands below
 /// its row.
 pub(crate) fn table(trials: &[StoredTrial]) -> String {
-    let width = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-    table_in(trials, width)
+    table_in(trials, columns(&console::Term::stdout()))
+}
+
+/// Columns of a terminal; `None` where there is none.
+fn columns(terminal: &console::Term) -> Option<usize> {
+    terminal.size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// `text` and an architecture for standard error: in a terminal too narrow for both the architecture stands below.
+pub(crate) fn with_architecture(text: &str, architecture: &Architecture) -> String {
+    let architecture = architecture.to_string();
+    match columns(&console::Term::stderr()) {
+        Some(width) if text.len() + 1 + architecture.len() > width => {
+            format!("{text}\n{}", wrapped(&architecture, 5, width))
+        }
+        _ => format!("{text} {architecture}"),
+    }
+}
+
+/// `1 thing`, `2 things`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The table within `width` columns, where there are so few.

@@ -53,19 +53,16 @@ impl Progress {
     pub(crate) fn best(&mut self, valid_accuracy: f64, record: &TrialRecord) {
         if self.best.is_none_or(|(best, _)| valid_accuracy > best) {
             self.best = Some((valid_accuracy, record.trial));
-            self.say(&format!(
-                "trial {:>4}: {:.2} % validation accuracy, best so far: {}",
-                record.trial,
-                100.0 * valid_accuracy,
-                record.architecture
-            ));
+            let text =
+                format!("trial {:>4}: {:.2} % validation accuracy, best so far:", record.trial, 100.0 * valid_accuracy);
+            self.say(&display::with_architecture(&text, &record.architecture));
         }
     }
 
-    /// A network that failed.
+    /// A network that failed; its architecture is left to `show`, since in a terminal many of them would push the best away.
     pub(crate) fn failed(&self, record: &TrialRecord) {
         let reason = display::failure(record).unwrap_or_default();
-        self.say(&format!("trial {:>4}: {reason}: {}", record.trial, record.architecture));
+        self.say(&format!("trial {:>4}: {reason}", record.trial));
     }
 
     /// What a worker does.
@@ -81,6 +78,10 @@ impl Progress {
             TrainingProgress::Step { progress, train_loss } => {
                 format!("{:>3.0} %, loss {train_loss:.3}", 100.0 * progress)
             }
+            // The final training does not measure it.
+            TrainingProgress::Epoch { point } if point.valid_accuracy == 0.0 => {
+                format!("epoch {}, loss {:.3}", point.epoch, point.train_loss)
+            }
             TrainingProgress::Epoch { point } => {
                 format!("epoch {}, {:.2} %", point.epoch, 100.0 * point.valid_accuracy)
             }
@@ -91,10 +92,11 @@ impl Progress {
 
     /// ε, models done, best so far, time left.
     pub(crate) fn status(&mut self, epsilon: f64, models: u64, of: u64, seconds_left: Option<f64>) {
-        let mut text = format!("epsilon {epsilon:.1}, {models} models");
-        if of > 0 {
-            text += &format!(" of {of}");
-        }
+        let mut text = format!("epsilon {epsilon:.1}, ");
+        text += &match of {
+            0 => display::count(models, "model"),
+            _ => format!("{models} of {}", display::count(of, "model")),
+        };
         if let Some((accuracy, trial)) = self.best {
             text += &format!(", best {:.2} % (trial {trial})", 100.0 * accuracy);
         }

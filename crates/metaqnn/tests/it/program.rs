@@ -197,7 +197,7 @@ const SMALL_SPACE: [&str; 10] = [
 fn the_log_shows_repeats_where_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("repeats.study");
-    let mut more = vec!["--models", "6", "--workers", "1"];
+    let mut more = vec!["--models", "6", "--workers", "1", "--agent", "random"];
     more.extend(SMALL_SPACE);
     search(&study, &more);
     let path = study.to_str().unwrap();
