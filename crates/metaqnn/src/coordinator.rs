@@ -65,7 +65,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         interrupted: watch_for_interrupt()?,
         json: arguments.run.json,
     }
-    .to_the_end()
+    .execute()
 }
 
 /// Goes on with a study.
@@ -116,7 +116,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         interrupted: watch_for_interrupt()?,
         json: arguments.run.json,
     }
-    .to_the_end()
+    .execute()
 }
 
 /// Rebuilds the agent from the stored log.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{TrialNumber, TrialRecord};
+use metaqnn_core::study::{Failure, Outcome, TrialNumber, TrialRecord};
 
 use crate::display;
 
@@ -61,7 +61,13 @@ impl Progress {
 
     /// A network that failed; its architecture is left to `show`, since in a terminal many of them would push the best away.
     pub(crate) fn failed(&self, record: &TrialRecord) {
-        let reason = display::failure(record).unwrap_or_default();
+        let reason = match &record.evaluation.outcome {
+            // The one that is nothing out of the ordinary, in short.
+            Outcome::Failed { failure: Failure::FailedToLearn { valid_accuracy, .. } } => {
+                format!("failed to learn, {:.2} % validation accuracy", 100.0 * valid_accuracy)
+            }
+            _ => display::failure(record).unwrap_or_default(),
+        };
         self.say(&format!("trial {:>4}: {reason}", record.trial));
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// Searches, trains the best network finally, sums up and closes the study; returns the exit status.
-    pub(crate) fn to_the_end(mut self) -> Result<i32> {
+    pub(crate) fn execute(mut self) -> Result<i32> {
         if !self.wants_more() {
             self.say_why_nothing_is_searched();
         }

@@ -76,7 +76,7 @@ impl Run {
         }
         if let Some(accuracy) = test_accuracy {
             text += &format!(
-                "\nTrained on all training data it classifies {:.2} % of the test images right (error {:.2} %).",
+                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %).",
                 100.0 * accuracy,
                 100.0 * (1.0 - accuracy)
             );
