@@ -1,6 +1,6 @@
 //! How fast events are asked for, told, stored and read in a large study, and what memory that takes; the samples for it.
 //!
-//! `cargo test --release --workspace --lib -- --ignored --nocapture speed_at` (docs/performance.md has the figures)
+//! docs/performance.md has the commands and the figures. One test a process: each measures the memory of all of it.
 
 use std::fs;
 use std::process::Command;
