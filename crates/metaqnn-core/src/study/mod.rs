@@ -6,6 +6,6 @@ mod record;
 mod study;
 mod trial;
 
-pub use record::{EventKind, EventRecord, FinalRecord, StudyHeader, Transition, TrialRecord};
+pub use record::{EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition, TrialRecord};
 pub use study::{Ask, AskedTrial, ReplayError, Study};
 pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, TrialNumber, TrialState};
