@@ -6,6 +6,7 @@
 //! product the other way round ([`add_weight_gradient`]).
 
 use crate::lanes::{LANES, Lanes, vectorized};
+use crate::tiles::{GradientTiles, Segment, Sweep, blocks};
 
 /// Where images of H × W positions lie in a buffer of dimensions N × `height` × `width` × C: position (n, y, x) at
 /// (n, `margin` + y · `step`, `margin` + x · `step`). What lies between and around is zero.
@@ -49,7 +50,7 @@ impl Placement {
 }
 
 /// The windows of a convolution over the images of a chunk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Windows {
     /// Rows of the padded input, per image.
     padded_height: usize,
@@ -129,9 +130,6 @@ pub struct Packed {
     values: Vec<f32>,
 }
 
-/// Columns of a block.
-const BLOCK: usize = 2 * LANES;
-
 impl Packed {
     /// Packs `weights`, of dimensions (`kernel_size`² · I) × O, for a sweep over the input.
     ///
@@ -163,6 +161,8 @@ impl Packed {
         let taps = weights.len() / (inputs * outputs);
         self.rows = taps * outputs;
         self.columns = inputs;
+        self.values.clear();
+        self.values.reserve_exact(weights.len());
         self.values.resize(weights.len(), 0.0);
         let mut to = self.values.iter_mut();
         for (begin, width) in blocks(inputs) {
@@ -181,11 +181,6 @@ impl Packed {
     pub fn columns(&self) -> usize {
         self.columns
     }
-}
-
-/// First column and width of the blocks of a row.
-fn blocks(columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..columns).step_by(BLOCK).map(move |begin| (begin, BLOCK.min(columns - begin)))
 }
 
 vectorized! {
@@ -244,95 +239,10 @@ fn convolve_with<L: Lanes>(
             relu,
             columns,
         };
-        let tile = if width == BLOCK { 6 } else { 8 };
-        let mut at = 0;
-        while at < positions {
-            let size = tile.min(positions - at);
-            let offsets = offsets[at..].as_ptr();
-            // SAFETY: `blocks` gives widths of one or two vectors within the columns; `offsets` has `size` more entries, each the
-            // begin of a window within `input` (`Windows::new`); the sizes were compared above.
-            unsafe {
-                let output = output.as_mut_ptr().add(at * columns + begin);
-                match (width / LANES, size) {
-                    (2, 6) => sweep.tile::<L, 6, 2>(offsets, output),
-                    (2, 5) => sweep.tile::<L, 5, 2>(offsets, output),
-                    (2, 4) => sweep.tile::<L, 4, 2>(offsets, output),
-                    (2, 3) => sweep.tile::<L, 3, 2>(offsets, output),
-                    (2, 2) => sweep.tile::<L, 2, 2>(offsets, output),
-                    (2, _) => sweep.tile::<L, 1, 2>(offsets, output),
-                    (_, 8) => sweep.tile::<L, 8, 1>(offsets, output),
-                    (_, 7) => sweep.tile::<L, 7, 1>(offsets, output),
-                    (_, 6) => sweep.tile::<L, 6, 1>(offsets, output),
-                    (_, 5) => sweep.tile::<L, 5, 1>(offsets, output),
-                    (_, 4) => sweep.tile::<L, 4, 1>(offsets, output),
-                    (_, 3) => sweep.tile::<L, 3, 1>(offsets, output),
-                    (_, 2) => sweep.tile::<L, 2, 1>(offsets, output),
-                    _ => sweep.tile::<L, 1, 1>(offsets, output),
-                }
-            }
-            at += size;
-        }
+        // SAFETY: `blocks` gives widths of one or two vectors within the columns; each offset is the begin of a window within
+        // `input` (`Windows::new`); the sizes were compared above.
+        unsafe { sweep.all::<L>(width, offsets, output.as_mut_ptr().add(begin)) };
     }
-}
-
-/// One block of output channels over all positions.
-struct Sweep {
-    input: *const f32,
-    runs: usize,
-    run: usize,
-    run_stride: usize,
-    weights: *const f32,
-    bias: Option<*const f32>,
-    relu: bool,
-    columns: usize,
-}
-
-impl Sweep {
-    /// `P` positions × `V` vectors of output channels.
-    ///
-    /// # Safety
-    ///
-    /// `offsets` has `P` entries, `output` room for `P` positions; every window lies in the input, weights and bias have `V` vectors.
-    #[inline(always)]
-    unsafe fn tile<L: Lanes, const P: usize, const V: usize>(&self, offsets: *const usize, output: *mut f32) {
-        // SAFETY: as said above.
-        unsafe {
-            let start: [L; V] = std::array::from_fn(|v| match self.bias {
-                Some(bias) => L::load(bias.add(v * LANES)),
-                None => L::splat(0.0),
-            });
-            let mut sums = [start; P];
-            let windows: [*const f32; P] = std::array::from_fn(|p| self.input.add(*offsets.add(p)));
-            let mut weights = self.weights;
-            for run in 0..self.runs {
-                let rows: [*const f32; P] = std::array::from_fn(|p| windows[p].add(run * self.run_stride));
-                for i in 0..self.run {
-                    let factors: [L; V] = std::array::from_fn(|v| L::load(weights.add(v * LANES)));
-                    for p in 0..P {
-                        let value = L::splat(*rows[p].add(i));
-                        for v in 0..V {
-                            sums[p][v] = value.mul_add(factors[v], sums[p][v]);
-                        }
-                    }
-                    weights = weights.add(V * LANES);
-                }
-            }
-            for (p, sums) in sums.into_iter().enumerate() {
-                for (v, sum) in sums.into_iter().enumerate() {
-                    let sum = if self.relu { sum.relu() } else { sum };
-                    sum.store(output.add(p * self.columns + v * LANES));
-                }
-            }
-        }
-    }
-}
-
-/// Positions in a row of an image, and where input and output gradient of the first are.
-#[derive(Clone, Copy)]
-struct Segment {
-    input: usize,
-    gradient: usize,
-    positions: usize,
 }
 
 /// A tile of the gradient stays in registers over about so many positions, whose input and output gradient stay in the first cache.
@@ -387,6 +297,9 @@ fn add_weight_gradient_with<L: Lanes>(
         if positions >= SEGMENT || gathered == SEGMENT || piece + 1 == rows * pieces {
             let tiles = GradientTiles {
                 input: input.as_ptr(),
+                runs: windows.kernel_size,
+                run: windows.run(),
+                run_stride: windows.run_stride(),
                 output_gradient: output_gradient.as_ptr(),
                 input_step,
                 gradient_step,
@@ -394,100 +307,8 @@ fn add_weight_gradient_with<L: Lanes>(
                 outputs,
             };
             // SAFETY: the segments lie in both buffers, whose sizes were compared above.
-            unsafe { tiles.add_all::<L>(windows, &segments[..gathered]) };
+            unsafe { tiles.add_all::<L>(&segments[..gathered]) };
             (gathered, positions) = (0, 0);
-        }
-    }
-}
-
-/// The gradient of the weights: rows of a window × output channels.
-struct GradientTiles {
-    input: *const f32,
-    output_gradient: *const f32,
-    input_step: usize,
-    gradient_step: usize,
-    sums: *mut f32,
-    outputs: usize,
-}
-
-impl GradientTiles {
-    /// Adds what comes of the segments, tile by tile.
-    ///
-    /// # Safety
-    ///
-    /// Input, output gradient and sums have what the windows and segments ask for.
-    #[inline(always)]
-    unsafe fn add_all<L: Lanes>(&self, windows: &Windows, segments: &[Segment]) {
-        let run = windows.run();
-        for (begin, width) in blocks(self.outputs) {
-            for row in 0..windows.kernel_size {
-                let mut at = 0;
-                while at < run {
-                    let size = 6.min(run - at);
-                    let input = row * windows.run_stride() + at;
-                    let sums = (row * run + at) * self.outputs + begin;
-                    // SAFETY: `blocks` gives widths of one or two vectors; row, `at` and `begin` lie in the gradient.
-                    unsafe {
-                        match (width / LANES, size) {
-                            (2, 6) => self.add::<L, 6, 2>(input, begin, sums, segments),
-                            (2, 5) => self.add::<L, 5, 2>(input, begin, sums, segments),
-                            (2, 4) => self.add::<L, 4, 2>(input, begin, sums, segments),
-                            (2, 3) => self.add::<L, 3, 2>(input, begin, sums, segments),
-                            (2, 2) => self.add::<L, 2, 2>(input, begin, sums, segments),
-                            (2, _) => self.add::<L, 1, 2>(input, begin, sums, segments),
-                            (_, 6) => self.add::<L, 6, 1>(input, begin, sums, segments),
-                            (_, 5) => self.add::<L, 5, 1>(input, begin, sums, segments),
-                            (_, 4) => self.add::<L, 4, 1>(input, begin, sums, segments),
-                            (_, 3) => self.add::<L, 3, 1>(input, begin, sums, segments),
-                            (_, 2) => self.add::<L, 2, 1>(input, begin, sums, segments),
-                            _ => self.add::<L, 1, 1>(input, begin, sums, segments),
-                        }
-                    }
-                    at += size;
-                }
-            }
-        }
-    }
-
-    /// Adds `R` rows × `V` vectors of output channels over the segments.
-    ///
-    /// # Safety
-    ///
-    /// Input, output gradient and sums have what the segments, `R` and `V` ask for.
-    #[inline(always)]
-    unsafe fn add<L: Lanes, const R: usize, const V: usize>(
-        &self,
-        input: usize,
-        output: usize,
-        sums: usize,
-        segments: &[Segment],
-    ) {
-        // SAFETY: as said above.
-        unsafe {
-            let to = self.sums.add(sums);
-            let at = |r: usize, v: usize| to.add(r * self.outputs + v * LANES);
-            let mut sums = [[L::splat(0.0); V]; R];
-            for segment in segments {
-                let mut input = self.input.add(input + segment.input);
-                let mut output_gradient = self.output_gradient.add(output + segment.gradient);
-                for _ in 0..segment.positions {
-                    let factors: [L; V] = std::array::from_fn(|v| L::load(output_gradient.add(v * LANES)));
-                    for r in 0..R {
-                        let value = L::splat(*input.add(r));
-                        for v in 0..V {
-                            sums[r][v] = value.mul_add(factors[v], sums[r][v]);
-                        }
-                    }
-                    // The pointer after the last position may lie beyond the buffer, so it is not offset with `add`.
-                    input = input.wrapping_add(self.input_step);
-                    output_gradient = output_gradient.wrapping_add(self.gradient_step);
-                }
-            }
-            for (r, sums) in sums.into_iter().enumerate() {
-                for (v, sum) in sums.into_iter().enumerate() {
-                    L::load(at(r, v)).add(sum).store(at(r, v));
-                }
-            }
         }
     }
 }

@@ -69,12 +69,12 @@ vectorized! {
         output: &mut [f32],
     ) = place_normalization_gradient_with;
 
-    /// Sets `gradient` to 0 where `value`, what came out of a ReLU, is not above 0.
+    /// Puts `gradient` in the place of `value`, what came out of a ReLU, and 0 where that is not above 0.
     ///
     /// # Panics
     ///
     /// Where the lengths differ or are no multiple of [`LANES`].
-    pub fn mask_relu(gradient: &mut [f32], value: &[f32]) = mask_relu_with;
+    pub fn replace_by_relu_gradient(value: &mut [f32], gradient: &[f32]) = replace_by_relu_gradient_with;
 
     /// The same where ReLU came after a normalization of `value`, and the sums over positions that its gradient asks for: of the
     /// gradient g to `sums`, of g · (value − mean) to `products`.
@@ -196,13 +196,13 @@ fn place_normalization_gradient_with<L: Lanes>(
 }
 
 #[inline(always)]
-fn mask_relu_with<L: Lanes>(gradient: &mut [f32], value: &[f32]) {
+fn replace_by_relu_gradient_with<L: Lanes>(value: &mut [f32], gradient: &[f32]) {
     assert!(gradient.len() == value.len() && value.len().is_multiple_of(LANES), "lengths differ");
     for at in (0..value.len()).step_by(LANES) {
         // SAFETY: whole vectors, of both.
         unsafe {
-            let to = gradient.as_mut_ptr().add(at);
-            L::load(to).where_positive(L::load(value.as_ptr().add(at))).store(to);
+            let to = value.as_mut_ptr().add(at);
+            L::load(gradient.as_ptr().add(at)).where_positive(L::load(to)).store(to);
         }
     }
 }

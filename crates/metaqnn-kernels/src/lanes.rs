@@ -21,7 +21,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn relu(self) -> Self;
     /// self where `sign` > 0, else 0.
     unsafe fn where_positive(self, sign: Self) -> Self;
-    /// `other` where `other` > `than`, else self.
+    /// `other` where `other_key` > `key` or `other_key` is not a number, else self.
     unsafe fn replace_where_greater(self, other: Self, other_key: Self, key: Self) -> Self;
     /// self where self = `value`, as a mask applied to `kept`: `kept` where equal, else 0.
     unsafe fn where_equal(self, value: Self, kept: Self) -> Self;
@@ -88,7 +88,9 @@ impl Lanes for Portable {
 
     #[inline(always)]
     unsafe fn replace_where_greater(self, other: Self, other_key: Self, key: Self) -> Self {
-        Portable(std::array::from_fn(|i| if other_key.0[i] > key.0[i] { other.0[i] } else { self.0[i] }))
+        Portable(std::array::from_fn(|i| {
+            if other_key.0[i] > key.0[i] || other_key.0[i].is_nan() { other.0[i] } else { self.0[i] }
+        }))
     }
 
     #[inline(always)]
@@ -167,7 +169,11 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn replace_where_greater(self, other: Self, other_key: Self, key: Self) -> Self {
-            unsafe { Avx2(_mm256_blendv_ps(self.0, other.0, _mm256_cmp_ps::<_CMP_GT_OQ>(other_key.0, key.0))) }
+            unsafe {
+                let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(other_key.0, key.0);
+                let no_number = _mm256_cmp_ps::<_CMP_UNORD_Q>(other_key.0, other_key.0);
+                Avx2(_mm256_blendv_ps(self.0, other.0, _mm256_or_ps(greater, no_number)))
+            }
         }
 
         #[inline(always)]
@@ -191,6 +197,30 @@ mod x86 {
     }
 }
 
+std::thread_local! {
+    static PORTABLE_ONLY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `work` with the portable code on this thread, whatever the processor has: for tests of that code.
+#[doc(hidden)]
+pub fn with_portable_code<T>(work: impl FnOnce() -> T) -> T {
+    /// Also where `work` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PORTABLE_ONLY.set(self.0);
+        }
+    }
+    let _restore = Restore(PORTABLE_ONLY.replace(true));
+    work()
+}
+
+/// Whether the instructions of [`Avx2`] can and may be used.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") && !PORTABLE_ONLY.get()
+}
+
 /// Defines a function that runs the body of another, generic over [`Lanes`], with the best instructions there are.
 ///
 /// `vectorized! { /// docs  pub fn name(arguments) = generic; }`
@@ -204,7 +234,7 @@ macro_rules! vectorized {
                 fn with_avx2($($argument: $kind),*) {
                     $generic::<$crate::lanes::Avx2>($($argument),*)
                 }
-                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                if $crate::lanes::has_avx2() {
                     // SAFETY: the processor has the instructions.
                     return unsafe { with_avx2($($argument),*) };
                 }

@@ -7,6 +7,7 @@
 //! The rooms, in reading order:
 //!
 //! - [`convolution`]: windows over zero-padded images as matrix products, and the gradient of the weights.
+//! - [`winograd`]: the same for 3×3 and 5×5 windows at stride 1 with fewer multiplications.
 //! - [`pooling`]: maxima over windows, means over maps.
 //! - [`elementwise`]: padding, batch normalization's affine maps and statistics, ReLU.
 //! - [`optimizer`]: steps of Adam and of gradient descent with momentum.
@@ -15,13 +16,17 @@
 //! arrays of eight numbers. The same machine gives the same bits.
 
 mod lanes;
+mod tiles;
 
 pub mod convolution;
 pub mod elementwise;
 pub mod optimizer;
 pub mod pooling;
+pub mod winograd;
 
 pub use lanes::LANES;
+#[doc(hidden)]
+pub use lanes::with_portable_code;
 
 /// `channels` rounded up to a multiple of [`LANES`].
 pub const fn stored_channels(channels: usize) -> usize {

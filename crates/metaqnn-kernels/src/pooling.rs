@@ -25,7 +25,8 @@ impl Pool {
 
 vectorized! {
     /// The greatest number of each window and channel of `images` dense images of `size`, and in `positions` which of the window it is,
-    /// counted row by row; of equal ones the first.
+    /// counted row by row; of equal ones the first. What is not a
+    /// number counts as greater than all that are.
     ///
     /// # Panics
     ///

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use metaqnn_kernels::convolution::{Packed, Placement, Windows, add_weight_gradient, convolve};
 use metaqnn_kernels::elementwise::{MapSize, add_sums, place, place_normalization_gradient};
+use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 
-use super::signal::{Activation, Signal, Statistics};
+use super::signal::{Activation, Maps, Signal, Slot, Statistics, zeroed};
 
 /// A convolution, or a linear layer over maps taken as one position.
 #[derive(Debug)]
@@ -14,27 +15,64 @@ pub(super) struct Convolution {
     pub(super) bias: Option<Range<usize>>,
     /// Whether ReLU comes at once.
     pub(super) relu: bool,
-    /// Whether the gradient of its input is asked for.
-    needs_input_gradient: bool,
     inputs: usize,
     outputs: usize,
     /// Images of a chunk.
     pub(super) chunk: usize,
     /// Where its input is placed.
     input: Placement,
-    windows: Windows,
-    packed: Packed,
     /// Where the gradient of its output is placed.
     output: Placement,
-    turned_windows: Option<Windows>,
-    turned: Packed,
+    forward: Sweep,
+    /// The gradient of the input, a sweep over that of the output.
+    turned: Option<Sweep>,
 }
 
-/// What one thread needs to work on one layer.
+/// A convolution of either kind.
+#[derive(Debug)]
+enum Sweep {
+    Direct(Windows),
+    Winograd(Winograd),
+}
+
+/// The weights of one convolution, made ready for a sweep; they are made anew for each, in the same place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadyWeights {
+    packed: Packed,
+    transformed: WinogradWeights,
+}
+
+impl Sweep {
+    fn run(
+        &self,
+        input: &[f32],
+        images: usize,
+        weights: &ReadyWeights,
+        bias: Option<&[f32]>,
+        relu: bool,
+        output: &mut [f32],
+        workspace: &mut WinogradWorkspace,
+    ) {
+        match self {
+            Sweep::Direct(windows) => convolve(input, windows, images, &weights.packed, bias, relu, output),
+            Sweep::Winograd(winograd) => {
+                let weights = &weights.transformed;
+                winograd::convolve(winograd, input, images, weights, bias, relu, output, workspace);
+            }
+        }
+    }
+}
+
+/// What one thread needs to work on one chunk of one layer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
+    /// The input as the layer wants it.
     pub(super) input: Vec<f32>,
-    pub(super) output_gradient: Vec<f32>,
+    /// The gradient of the output, likewise.
+    output_gradient: Vec<f32>,
+    /// The gradient of the input, before it takes the place of the input.
+    pub(super) input_gradient: Vec<f32>,
+    workspace: WinogradWorkspace,
 }
 
 /// Positions that a chunk should have at least, so that its tiles are full.
@@ -66,61 +104,71 @@ impl Convolution {
         needs_input_gradient: bool,
     ) -> Self {
         let Geometry { source, input, output, kernel_size, stride } = geometry;
-        let margin = (kernel_size - 1) / 2;
-        let chunk = chunk_images(output.positions(), images);
-        let placed = |size: MapSize| Placement::padded(size.height, size.width, margin);
-        let windows_over = |placement: Placement, channels: usize, stride: usize, out: MapSize| {
-            let Placement { height, width, .. } = placement;
-            Windows::new(chunk, height, width, channels, kernel_size, stride, out.height, out.width)
-        };
-        let windows = windows_over(placed(input), input.channels, stride, output);
-        // Windows over the gradient of the output have its positions as far apart as the stride and are turned.
-        let turned_placement = Placement { step: stride, ..placed(input) };
-        let turned_windows = needs_input_gradient.then(|| windows_over(turned_placement, output.channels, 1, input));
-        let output_placement =
-            if needs_input_gradient { turned_placement } else { Placement::dense(output.height, output.width) };
-        Convolution {
+        let mut convolution = Convolution {
             weights,
             bias,
             relu: false,
-            needs_input_gradient,
             inputs: input.channels,
             outputs: output.channels,
-            chunk,
-            // A window of one position leaves maps as they are.
-            input: placed(source),
-            windows,
-            packed: Packed::default(),
-            output: output_placement,
-            turned_windows,
-            turned: Packed::default(),
-        }
-    }
-
-    /// What a thread needs for it.
-    pub(super) fn scratch(&self, input: &Signal, normalized: bool) -> Scratch {
-        let zeros = |needed: bool, placement: Placement, channels: usize| {
-            vec![0.0; if needed { placement.positions(self.chunk) * channels } else { 0 }]
+            chunk: chunk_images(output.positions(), images),
+            input: Placement::dense(0, 0),
+            output: Placement::dense(0, 0),
+            forward: Sweep::Direct(Windows::default()),
+            turned: None,
         };
-        Scratch {
-            input: zeros(input.is_copied(self.input), self.input, input.size.channels),
-            output_gradient: zeros(normalized || !self.output.is_dense(), self.output, self.outputs),
+        if stride == 1 && needs_input_gradient && matches!(kernel_size, 3 | 5) {
+            let winograd = Winograd::new(kernel_size, input.height, input.width, input.channels, output.channels);
+            if winograd.is_faster() {
+                convolution.chunk = convolution.chunk.max(winograd.least_images()).min(images.max(1));
+                convolution.input = winograd.placement();
+                convolution.output = winograd.placement();
+                convolution.turned = Some(Sweep::Winograd(winograd.turned()));
+                convolution.forward = Sweep::Winograd(winograd);
+                return convolution;
+            }
+        }
+        let margin = (kernel_size - 1) / 2;
+        let placed = |size: MapSize| Placement::padded(size.height, size.width, margin);
+        let windows_over = |placement: Placement, channels: usize, stride: usize, out: MapSize| {
+            let Placement { height, width, .. } = placement;
+            Windows::new(convolution.chunk, height, width, channels, kernel_size, stride, out.height, out.width)
+        };
+        let forward = Sweep::Direct(windows_over(placed(input), input.channels, stride, output));
+        // Windows over the gradient of the output have its positions as far apart as the stride and are turned.
+        let turned_placement = Placement { step: stride, ..placed(input) };
+        let turned =
+            needs_input_gradient.then(|| Sweep::Direct(windows_over(turned_placement, output.channels, 1, input)));
+        let output =
+            if needs_input_gradient { turned_placement } else { Placement::dense(output.height, output.width) };
+        // A window of one position leaves maps as they are.
+        Convolution { input: placed(source), output, forward, turned, ..convolution }
+    }
+
+    /// Makes the weights ready for the forward pass.
+    pub(super) fn prepare(&self, parameters: &[f32], ready: &mut ReadyWeights) {
+        let weights = &parameters[self.weights.clone()];
+        match &self.forward {
+            Sweep::Direct(_) => ready.packed.pack(weights, self.outputs),
+            Sweep::Winograd(winograd) => ready.transformed.transform(winograd, weights),
         }
     }
 
-    /// Takes over the weights of this step.
-    pub(super) fn pack(&mut self, parameters: &[f32], training: bool) {
+    /// Makes the weights ready for the backward pass.
+    pub(super) fn prepare_turned(&self, parameters: &[f32], ready: &mut ReadyWeights) {
         let weights = &parameters[self.weights.clone()];
-        self.packed.pack(weights, self.outputs);
-        if training && self.needs_input_gradient {
-            self.turned.pack_turned(weights, self.inputs, self.outputs);
+        match (&self.forward, &self.turned) {
+            (_, None) => {}
+            (Sweep::Winograd(winograd), Some(_)) => ready.transformed.transform_turned(winograd, weights),
+            (Sweep::Direct(_), Some(_)) => ready.packed.pack_turned(weights, self.inputs, self.outputs),
         }
     }
 
     /// Forward for `images`; `output` is theirs.
+    #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     pub(super) fn forward(
         &self,
         parameters: &[f32],
+        ready: &ReadyWeights,
         input: &Signal,
         images: Range<usize>,
         output: &mut [f32],
@@ -128,10 +176,11 @@ impl Convolution {
         mut statistics: Option<&mut Statistics>,
     ) {
         let bias = self.bias.as_ref().map(|range| &parameters[range.clone()]);
-        let values = self.windows.positions() * self.outputs;
+        let values = output.len() / images.len().max(1);
+        let Scratch { input: placed, workspace, .. } = scratch;
         for (chunk, output) in chunks(&images, self.chunk).zip(output.chunks_mut(self.chunk * values)) {
-            let placed = input.read(&chunk, self.input, &mut scratch.input);
-            convolve(placed, &self.windows, chunk.len(), &self.packed, bias, self.relu, output);
+            let input = input.maps.read(&input.values[input.maps.range(&chunk)], chunk.len(), self.input, placed);
+            self.forward.run(input, chunk.len(), ready, bias, self.relu, output, workspace);
             if let Some(statistics) = &mut statistics {
                 if chunk.start == images.start {
                     statistics.begin(output);
@@ -141,59 +190,63 @@ impl Convolution {
         }
     }
 
-    /// Backward for `images`: from the gradient of their output to that of the parameters, which is added to, and of their
-    /// input, which is overwritten.
+    /// Backward for `images` images: from the gradient of their output to that of the parameters, which is added to, and of
+    /// their input. Of a normalized output the values are needed too.
     #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     pub(super) fn backward(
         &self,
-        input: &Signal,
-        output: &Signal,
-        images: Range<usize>,
-        output_gradient: &[f32],
-        input_gradient: &mut [f32],
+        ready: &ReadyWeights,
+        (input, mut slot): (&Maps, Slot<'_>),
+        (output, output_values, output_gradient): (&Maps, &[f32], &[f32]),
+        images: usize,
         gradient: &mut [f32],
         scratch: &mut Scratch,
         statistics: &mut Statistics,
     ) {
-        let output_chunks = output_gradient.chunks(self.chunk * output.size.values());
-        let mut input_chunks = input_gradient.chunks_mut(self.chunk * input.size.values());
-        for (chunk, output_gradient) in chunks(&images, self.chunk).zip(output_chunks) {
+        let Scratch { input: placed, output_gradient: placed_gradient, input_gradient, workspace } = scratch;
+        if let Sweep::Winograd(winograd) = &self.forward {
+            workspace.clear_sums(winograd);
+        }
+        for chunk in chunks(&(0..images), self.chunk) {
+            let (count, range) = (chunk.len(), output.range(&chunk));
+            let output_gradient = &output_gradient[range.clone()];
             if let Some(bias) = &self.bias {
                 add_sums(output_gradient, &mut gradient[bias.clone()]);
             }
             let output_gradient = match &output.activation {
                 Activation::Normalization(normalization) => {
-                    place_normalization_gradient(
-                        output_gradient,
-                        output.images(&chunk),
-                        output.size,
-                        chunk.len(),
-                        normalization.gradient(),
-                        self.output,
-                        &mut scratch.output_gradient,
-                    );
-                    &scratch.output_gradient
+                    let to = zeroed(placed_gradient, self.output, count, self.outputs);
+                    let (values, factors) = (&output_values[range], normalization.gradient());
+                    place_normalization_gradient(output_gradient, values, output.size, count, factors, self.output, to);
+                    to
                 }
                 _ if self.output.is_dense() => output_gradient,
                 _ => {
-                    place(output_gradient, output.size, chunk.len(), self.output, &mut scratch.output_gradient);
-                    &scratch.output_gradient
+                    let to = zeroed(placed_gradient, self.output, count, self.outputs);
+                    place(output_gradient, output.size, count, self.output, to);
+                    to
                 }
             };
-            let placed = input.read(&chunk, self.input, &mut scratch.input);
-            add_weight_gradient(
-                placed,
-                &self.windows,
-                chunk.len(),
-                output_gradient,
-                self.output,
-                self.outputs,
-                &mut gradient[self.weights.clone()],
-            );
-            if let (Some(windows), Some(input_gradient)) = (&self.turned_windows, input_chunks.next()) {
-                convolve(output_gradient, windows, chunk.len(), &self.turned, None, false, input_gradient);
-                input.undo_activation(&chunk, input_gradient, statistics);
+            let slot = slot.part(input.range(&chunk));
+            let placed = input.read(slot.values(), count, self.input, placed);
+            match &self.forward {
+                Sweep::Direct(windows) => {
+                    let gradient = &mut gradient[self.weights.clone()];
+                    let (placement, outputs) = (self.output, self.outputs);
+                    add_weight_gradient(placed, windows, count, output_gradient, placement, outputs, gradient);
+                }
+                Sweep::Winograd(winograd) => {
+                    winograd::add_weight_gradient(winograd, placed, count, output_gradient, workspace);
+                }
             }
+            if let Some(turned) = &self.turned {
+                slot.take_gradient(input, input_gradient, statistics, |to| {
+                    turned.run(output_gradient, count, ready, None, false, to, workspace);
+                });
+            }
+        }
+        if let Sweep::Winograd(winograd) = &self.forward {
+            winograd::finish_weight_gradient(winograd, workspace, &mut gradient[self.weights.clone()]);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A graph as layers over batches.
 
+use std::ops::Range;
+
 use metaqnn_core::graph::{Graph, MapShape, Operation};
 use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::MapSize;
@@ -11,9 +13,9 @@ use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use super::convolution::{Convolution, Geometry, Scratch, chunk_images, chunks};
+use super::convolution::{Convolution, Geometry, ReadyWeights, Scratch, chunk_images, chunks};
 use super::parameters::{Layout, Parameters};
-use super::signal::{Activation, Normalization, Signal, Statistics};
+use super::signal::{Activation, Maps, Normalization, Signal, Slot, Statistics};
 use crate::network::{HostTensor, WeightsError, floats, serialized};
 
 /// A network, with what a batch leaves in it.
@@ -28,8 +30,10 @@ pub(super) struct CpuNetwork {
     /// Images of the batch that is in the signals.
     images: usize,
     training: bool,
-    /// Gradients of two signals: of what a layer gave and of what it was given.
+    /// Gradients of normalized signals: of one with an even and of one with an odd index.
     gradients: [Vec<f32>; 2],
+    /// For one convolution at a time.
+    ready: ReadyWeights,
     /// One for each thread.
     parts: Vec<Part>,
 }
@@ -54,8 +58,8 @@ enum Layer {
 struct Part {
     /// Gradient of all parameters over the thread's images.
     gradient: Vec<f32>,
-    /// For every layer.
-    scratch: Vec<Scratch>,
+    /// For one layer at a time.
+    scratch: Scratch,
     /// For every signal.
     statistics: Vec<Statistics>,
 }
@@ -74,7 +78,7 @@ impl CpuNetwork {
         let weights = SafeTensors::deserialize(weights)?;
         parameters.load(&weights)?;
         for signal in &mut signals {
-            if let Activation::Normalization(normalization) = &mut signal.activation {
+            if let Activation::Normalization(normalization) = &mut signal.maps.activation {
                 let shape = [normalization.channels];
                 for (field, values) in [
                     ("running_mean", &mut normalization.running_mean),
@@ -87,15 +91,14 @@ impl CpuNetwork {
         }
         let part = || Part {
             gradient: vec![0.0; parameters.values.len()],
-            scratch: layers
-                .iter()
-                .zip(signals.windows(2))
-                .map(|(layer, around)| layer.scratch(&around[0], &around[1], batch_size))
-                .collect(),
-            statistics: signals.iter().map(|signal| Statistics::new(signal.size.channels)).collect(),
+            scratch: Scratch::default(),
+            statistics: signals.iter().map(|signal| Statistics::new(signal.maps.size.channels)).collect(),
         };
         let parts = (0..threads.clamp(1, batch_size)).map(|_| part()).collect();
-        let largest = signals.iter().skip(1).map(|signal| signal.size.values()).max().unwrap_or(0);
+        let gradients = [0, 1].map(|parity| {
+            let normalized = signals.iter().skip(parity).step_by(2).filter(|signal| signal.maps.is_normalized());
+            vec![0.0; normalized.map(|signal| signal.values.len()).max().unwrap_or(0)]
+        });
         Ok(CpuNetwork {
             layers,
             signals,
@@ -105,7 +108,8 @@ impl CpuNetwork {
             batch_size,
             images: 0,
             training: false,
-            gradients: [vec![0.0; batch_size * largest], vec![0.0; batch_size * largest]],
+            gradients,
+            ready: ReadyWeights::default(),
             parts,
         })
     }
@@ -121,6 +125,12 @@ impl CpuNetwork {
     /// The parameters, and their gradient after [`CpuNetwork::backward`].
     pub(super) fn parameters_and_gradient(&mut self) -> (&mut [f32], &[f32]) {
         (&mut self.parameters.values, &self.parts[0].gradient)
+    }
+
+    /// The gradient of the parameters after [`CpuNetwork::backward`].
+    #[cfg(test)]
+    fn gradient(&self) -> &[f32] {
+        &self.parts[0].gradient
     }
 
     /// Images that a thread takes.
@@ -143,7 +153,7 @@ impl CpuNetwork {
         let [channels, positions] = [channels as usize, height as usize * width as usize];
         self.images = images.len() / (channels * positions);
         assert!(self.images <= self.batch_size, "a batch of {} images, at most {}", self.images, self.batch_size);
-        let Signal { size, values, .. } = &mut self.signals[0];
+        let Signal { maps: Maps { size, .. }, values } = &mut self.signals[0];
         if size.channels == 1 {
             values[..images.len()].copy_from_slice(images);
             return;
@@ -163,22 +173,25 @@ impl CpuNetwork {
         let (images, training) = (self.images, self.training);
         let (before, after) = self.signals.split_at_mut(index + 1);
         let (input, output) = (&before[index], &mut after[0]);
-        let values = output.size.values();
-        let size = output.size;
+        let size = output.maps.size;
+        let values = size.values();
+        let normalized = output.maps.is_normalized();
         let out = output.values[..images * values].chunks_mut(per_part * values);
+        let source = input.maps.size;
+        let read = |images: &Range<usize>| &input.values[input.maps.range(images)];
         let parameters = &self.parameters.values;
         let parts = self.parts.iter_mut().enumerate();
         let range = |part: usize| part * per_part..((part + 1) * per_part).min(images);
         match &mut self.layers[index] {
             Layer::Convolution(convolution) => {
-                convolution.pack(parameters, training);
-                let normalized = matches!(output.activation, Activation::Normalization(_));
-                let convolution = &*convolution;
+                convolution.prepare(parameters, &mut self.ready);
+                let (convolution, ready) = (&*convolution, &self.ready);
                 in_parallel(parts.zip(out), |((part, state), out)| {
-                    let statistics = (normalized && training).then_some(&mut state.statistics[index + 1]);
-                    convolution.forward(parameters, input, range(part), out, &mut state.scratch[index], statistics);
+                    let Part { scratch, statistics, .. } = state;
+                    let statistics = (normalized && training).then_some(&mut statistics[index + 1]);
+                    convolution.forward(parameters, ready, input, range(part), out, scratch, statistics);
                 });
-                if let Activation::Normalization(normalization) = &mut output.activation {
+                if let Activation::Normalization(normalization) = &mut output.maps.activation {
                     if training {
                         let parts = self.parts.iter().enumerate().filter(|(part, _)| !range(*part).is_empty());
                         let parts = parts
@@ -193,12 +206,12 @@ impl CpuNetwork {
                 let pool = *pool;
                 let found = positions[..images * values].chunks_mut(per_part * values);
                 in_parallel(parts.zip(out.zip(found)), |((part, state), (out, found))| {
-                    let scratch = &mut state.scratch[index].input;
-                    let step = chunk_images(input.size.positions(), images);
+                    let scratch = &mut state.scratch.input;
+                    let step = chunk_images(source.positions(), images);
                     let outputs = out.chunks_mut(step * values).zip(found.chunks_mut(step * values));
                     for (chunk, (out, found)) in chunks(&range(part), step).zip(outputs) {
-                        let placed = input.read(&chunk, dense(input.size), scratch);
-                        max_pool(placed, input.size, chunk.len(), pool, out, found);
+                        let placed = input.maps.read(read(&chunk), chunk.len(), dense(source), scratch);
+                        max_pool(placed, source, chunk.len(), pool, out, found);
                     }
                 });
             }
@@ -207,10 +220,10 @@ impl CpuNetwork {
                 let factor = (DROPOUT_STEPS / limit) as f32;
                 let kept = kept[..images * values].chunks_mut(per_part * values);
                 in_parallel(parts.zip(out.zip(kept)), |((part, state), (out, kept))| {
-                    let scratch = &mut state.scratch[index].input;
+                    let scratch = &mut state.scratch.input;
                     let each = out.chunks_exact_mut(values).zip(kept.chunks_exact_mut(values));
                     for (image, (out, kept)) in range(part).zip(each) {
-                        let placed = &input.read(&(image..image + 1), dense(input.size), scratch)[..values];
+                        let placed = input.maps.read(read(&(image..image + 1)), 1, dense(source), scratch);
                         if training {
                             draw_kept(dropout, index, image, limit as u32, kept);
                             for ((out, value), kept) in out.iter_mut().zip(placed).zip(&*kept) {
@@ -224,32 +237,34 @@ impl CpuNetwork {
             }
             Layer::Mean => {
                 in_parallel(parts.zip(out), |((part, state), out)| {
-                    let scratch = &mut state.scratch[index].input;
-                    let placed = input.read(&range(part), dense(input.size), scratch);
-                    mean(placed, input.size, range(part).len(), out);
+                    let scratch = &mut state.scratch.input;
+                    let outputs = out.chunks_mut(values);
+                    for (image, out) in range(part).zip(outputs) {
+                        let placed = input.maps.read(read(&(image..image + 1)), 1, dense(source), scratch);
+                        mean(placed, source, 1, out);
+                    }
                 });
             }
         }
     }
 
-    /// The mean cross-entropy of the batch against `labels` in nats; leaves its gradient by the logits.
+    /// The mean cross-entropy of the batch against `labels` in nats; its gradient by the logits takes their place.
     pub(super) fn loss_and_gradient(&mut self, labels: &[i32], smoothing: f32) -> f32 {
-        let Some(logits) = self.signals.last() else { return f32::NAN };
-        let stored = logits.size.channels;
+        let Some(logits) = self.signals.last_mut() else { return f32::NAN };
+        let stored = logits.maps.size.channels;
         let classes = self.classes;
+        let mut exponential = vec![0.0; classes];
         let part = 1.0 / labels.len() as f32;
         let mut loss = 0.0;
-        let gradient = self.gradients[0].chunks_exact_mut(stored);
-        for ((logits, gradient), &label) in logits.values.chunks_exact(stored).zip(gradient).zip(labels) {
-            gradient.fill(0.0);
-            let (logits, gradient) = (&logits[..classes], &mut gradient[..classes]);
-            let sum = exponentials(logits, gradient);
+        for (logits, &label) in logits.values.chunks_exact_mut(stored).zip(labels) {
+            let logits = &mut logits[..classes];
+            let sum = exponentials(logits, &mut exponential);
             let logarithm = f64::from(sum).ln() + f64::from(greatest(logits));
-            for (class, (gradient, &logit)) in gradient.iter_mut().zip(logits).enumerate() {
+            for (class, (logit, &exponential)) in logits.iter_mut().zip(&exponential).enumerate() {
                 let hit = if class == label as usize { 1.0 - smoothing } else { 0.0 };
                 let target = hit + smoothing / classes as f32;
-                loss += f64::from(target) * (logarithm - f64::from(logit));
-                *gradient = (*gradient / sum - target) * part;
+                loss += f64::from(target) * (logarithm - f64::from(*logit));
+                *logit = (exponential / sum - target) * part;
             }
         }
         (loss / labels.len() as f64) as f32
@@ -258,7 +273,7 @@ impl CpuNetwork {
     /// Class probabilities of the batch are added to `to`.
     pub(super) fn probabilities(&self, to: &mut Vec<f32>) {
         let Some(logits) = self.signals.last() else { return };
-        for logits in logits.values.chunks_exact(logits.size.channels).take(self.images) {
+        for logits in logits.values.chunks_exact(logits.maps.size.channels).take(self.images) {
             let begin = to.len();
             to.resize(begin + self.classes, 0.0);
             let sum = exponentials(&logits[..self.classes], &mut to[begin..]);
@@ -280,7 +295,6 @@ impl CpuNetwork {
                 break;
             }
             self.backward_layer(index);
-            self.gradients.swap(0, 1);
         }
         let (first, others) = self.parts.split_at_mut(1);
         for other in others {
@@ -290,53 +304,55 @@ impl CpuNetwork {
         }
     }
 
+    /// From the gradient of a layer's output to that of its input.
     fn backward_layer(&mut self, index: usize) {
         let per_part = self.images_of_a_part();
         let images = self.images;
-        let positions = images * self.signals[index + 1].size.positions();
-        if let Activation::Normalization(normalization) = &mut self.signals[index + 1].activation {
+        let (before, after) = self.signals.split_at_mut(index + 1);
+        let (input, output) = (&mut before[index], &mut after[0]);
+        let positions = images * output.maps.size.positions();
+        if let Activation::Normalization(normalization) = &mut output.maps.activation {
             let mut gradient = std::mem::take(&mut self.parts[0].gradient);
             normalization.finish(positions, self.parts.iter().map(|part| &part.statistics[index + 1]), &mut gradient);
             self.parts[0].gradient = gradient;
         }
-        let (input, output) = (&self.signals[index], &self.signals[index + 1]);
-        let [values, in_values] = [output.size.values(), input.size.values()];
-        let [output_gradient, input_gradient] = &mut self.gradients;
+        let (output, output_values) = (&output.maps, &*output.values);
+        let [values, in_values] = [output.size.values(), input.maps.size.values()];
+        let [even, odd] = &mut self.gradients;
+        let (input_buffer, output_buffer) = if index % 2 == 0 { (even, odd) } else { (odd, even) };
+        let output_gradient = if output.is_normalized() { &**output_buffer } else { output_values };
         let from = output_gradient[..images * values].chunks(per_part * values);
+        let output_values = output_values[..images * values].chunks(per_part * values);
+        let slots: Vec<Slot<'_>> = if input.maps.is_normalized() {
+            let gradients = input_buffer[..images * in_values].chunks_mut(per_part * in_values);
+            let values = input.values[..images * in_values].chunks(per_part * in_values);
+            values.zip(gradients).map(|(values, gradient)| Slot::Beside(values, gradient)).collect()
+        } else {
+            input.values[..images * in_values].chunks_mut(per_part * in_values).map(Slot::Instead).collect()
+        };
+        let (input, source) = (&input.maps, input.maps.size);
         let range = |part: usize| part * per_part..((part + 1) * per_part).min(images);
-        // The input of the first layer is no signal with a gradient and may be larger than all that are.
-        let in_len = (images * in_values).min(input_gradient.len());
-        let to = input_gradient[..in_len].chunks_mut(per_part * in_values);
-        let parts = self.parts.iter_mut().enumerate();
+        let parts = self.parts.iter_mut().enumerate().zip(from.zip(slots));
         match &self.layers[index] {
             Layer::Convolution(convolution) => {
-                // As many as there are of the output, even where there is no gradient of the input.
-                let to = to.map(Some).chain(std::iter::repeat_with(|| None));
-                in_parallel(parts.zip(from.zip(to)), |((part, state), (from, to))| {
+                convolution.prepare_turned(&self.parameters.values, &mut self.ready);
+                let ready = &self.ready;
+                in_parallel(parts.zip(output_values), |(((part, state), (from, slot)), output_values)| {
                     let Part { gradient, scratch, statistics } = state;
-                    convolution.backward(
-                        input,
-                        output,
-                        range(part),
-                        from,
-                        to.unwrap_or_default(),
-                        gradient,
-                        &mut scratch[index],
-                        &mut statistics[index],
-                    );
+                    let (to, from) = ((input, slot), (output, output_values, from));
+                    let statistics = &mut statistics[index];
+                    convolution.backward(ready, to, from, range(part).len(), gradient, scratch, statistics);
                 });
             }
             Layer::Pool { pool, positions } => {
                 let pool = *pool;
                 let positions = positions[..images * values].chunks(per_part * values);
-                in_parallel(parts.zip(from.zip(to).zip(positions)), |((part, state), ((from, to), positions))| {
-                    let step = chunk_images(input.size.positions(), images);
-                    let outputs = from.chunks(step * values).zip(positions.chunks(step * values));
-                    for ((chunk, (from, positions)), to) in
-                        chunks(&range(part), step).zip(outputs).zip(to.chunks_mut(step * in_values))
-                    {
-                        max_pool_gradient(from, positions, input.size, chunk.len(), pool, to);
-                        input.undo_activation(&chunk, to, &mut state.statistics[index]);
+                in_parallel(parts.zip(positions), |(((part, state), (from, mut slot)), positions)| {
+                    for chunk in chunks(&(0..range(part).len()), chunk_images(source.positions(), images)) {
+                        let (from, positions) = (&from[output.range(&chunk)], &positions[output.range(&chunk)]);
+                        state.take_gradient(index, input, slot.part(input.range(&chunk)), |to| {
+                            max_pool_gradient(from, positions, source, chunk.len(), pool, to);
+                        });
                     }
                 });
             }
@@ -344,17 +360,25 @@ impl CpuNetwork {
                 let limit = ((1.0 - *probability) * DROPOUT_STEPS).round().max(1.0);
                 let factor = (DROPOUT_STEPS / limit) as f32;
                 let kept = kept[..images * values].chunks(per_part * values);
-                in_parallel(parts.zip(from.zip(to).zip(kept)), |((part, state), ((from, to), kept))| {
-                    for ((to, from), kept) in to.iter_mut().zip(from).zip(kept) {
-                        *to = if *kept == 0 { 0.0 } else { from * factor };
+                in_parallel(parts.zip(kept), |(((part, state), (from, mut slot)), kept)| {
+                    for image in chunks(&(0..range(part).len()), 1) {
+                        let (from, kept) = (&from[output.range(&image)], &kept[output.range(&image)]);
+                        state.take_gradient(index, input, slot.part(input.range(&image)), |to| {
+                            for ((to, from), kept) in to.iter_mut().zip(from).zip(kept) {
+                                *to = if *kept == 0 { 0.0 } else { from * factor };
+                            }
+                        });
                     }
-                    input.undo_activation(&range(part), to, &mut state.statistics[index]);
                 });
             }
             Layer::Mean => {
-                in_parallel(parts.zip(from.zip(to)), |((part, state), (from, to))| {
-                    mean_gradient(from, input.size, range(part).len(), to);
-                    input.undo_activation(&range(part), to, &mut state.statistics[index]);
+                in_parallel(parts, |((part, state), (from, mut slot))| {
+                    for image in chunks(&(0..range(part).len()), 1) {
+                        let from = &from[output.range(&image)];
+                        state.take_gradient(index, input, slot.part(input.range(&image)), |to| {
+                            mean_gradient(from, source, 1, to);
+                        });
+                    }
                 });
             }
         }
@@ -362,7 +386,7 @@ impl CpuNetwork {
 
     /// Weights and statistics as [`Network::to_safetensors`](crate::Network::to_safetensors) has them.
     pub(super) fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
-        let statistics = self.signals.iter().filter_map(|signal| match &signal.activation {
+        let statistics = self.signals.iter().filter_map(|signal| match &signal.maps.activation {
             Activation::Normalization(normalization) => Some(normalization),
             _ => None,
         });
@@ -380,18 +404,10 @@ impl CpuNetwork {
     }
 }
 
-impl Layer {
-    fn scratch(&self, input: &Signal, output: &Signal, batch_size: usize) -> Scratch {
-        let images = match self {
-            Layer::Convolution(convolution) => {
-                return convolution.scratch(input, matches!(output.activation, Activation::Normalization(_)));
-            }
-            Layer::Pool { .. } => chunk_images(input.size.positions(), batch_size),
-            Layer::Dropout { .. } => 1,
-            Layer::Mean => batch_size,
-        };
-        let copied = input.is_copied(dense(input.size));
-        Scratch { input: vec![0.0; if copied { images * input.size.values() } else { 0 }], output_gradient: Vec::new() }
+impl Part {
+    /// Takes the gradient of the signal `index`, whose maps these are.
+    fn take_gradient(&mut self, index: usize, maps: &Maps, slot: Slot<'_>, write: impl FnOnce(&mut [f32])) {
+        slot.take_gradient(maps, &mut self.scratch.input_gradient, &mut self.statistics[index], write);
     }
 }
 
@@ -491,7 +507,7 @@ impl Builder {
         match operation {
             Operation::Convolution { kernel_size, stride, bias, .. } => {
                 let kernel_size = kernel_size as usize;
-                let source = self.last().size;
+                let source = self.last().maps.size;
                 let layout = Layout::Convolution {
                     kernel_size,
                     inputs: self.channels,
@@ -503,7 +519,7 @@ impl Builder {
                 self.weights(name, geometry, layout, bias, channels);
             }
             Operation::Linear { bias, .. } => {
-                let source = self.last().size;
+                let source = self.last().maps.size;
                 let layout = Layout::Linear {
                     channels: self.channels,
                     input: source,
@@ -515,18 +531,18 @@ impl Builder {
                 self.weights(name, geometry, layout, bias, channels);
             }
             Operation::BatchNorm { .. } => {
-                let stored = self.last().size.channels;
+                let stored = self.last().maps.size.channels;
                 let layout = Layout::Vector { channels, stored };
                 let gamma = self.parameters.add(format!("{name}.weight"), layout);
                 let beta = self.parameters.add(format!("{name}.bias"), layout);
                 let normalization = Normalization::new(name.to_owned(), channels, stored, gamma, beta);
-                self.last().activation = Activation::Normalization(Box::new(normalization));
+                self.last().maps.activation = Activation::Normalization(Box::new(normalization));
             }
             Operation::Relu => {
-                if let Activation::Normalization(normalization) = &mut self.last().activation {
+                if let Activation::Normalization(normalization) = &mut self.last().maps.activation {
                     normalization.relu = true;
                 } else {
-                    self.last().activation = Activation::Relu;
+                    self.last().maps.activation = Activation::Relu;
                     if let Some(Layer::Convolution(convolution)) = self.layers.last_mut() {
                         convolution.relu = true;
                     }
@@ -538,7 +554,7 @@ impl Builder {
                 self.push(Layer::Pool { pool, positions }, size, channels);
             }
             Operation::Dropout { probability } => {
-                let size = self.last().size;
+                let size = self.last().maps.size;
                 let kept = vec![0; self.batch_size * size.values()];
                 self.push(Layer::Dropout { probability, kept }, size, self.channels);
             }
@@ -557,3 +573,6 @@ impl Builder {
         self.push(Layer::Convolution(Box::new(convolution)), geometry.output, channels);
     }
 }
+
+#[cfg(test)]
+mod tests;

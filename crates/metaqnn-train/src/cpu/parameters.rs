@@ -102,8 +102,13 @@ impl Parameters {
 
     /// The tensors by name, as [`Network::to_safetensors`](crate::Network::to_safetensors) has them.
     pub(super) fn host_tensors(&self) -> impl Iterator<Item = HostTensor> {
+        self.host_tensors_of(&self.values)
+    }
+
+    /// The same of another vector with one number for each parameter.
+    pub(super) fn host_tensors_of(&self, vector: &[f32]) -> impl Iterator<Item = HostTensor> {
         self.entries.iter().map(|Entry { name, range, layout }| {
-            let stored = &self.values[range.clone()];
+            let stored = &vector[range.clone()];
             let values = layout.indices().into_iter().map(|index| stored[index]);
             HostTensor::new(name.clone(), layout.shape(), values)
         })

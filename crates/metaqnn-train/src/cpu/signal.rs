@@ -4,14 +4,22 @@ use std::ops::Range;
 
 use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::{
-    Affine, MapSize, NormalizationGradient, add_statistics, mask_normalized, mask_relu, place, place_normalized,
+    Affine, MapSize, NormalizationGradient, add_statistics, mask_normalized, place, place_normalized,
+    replace_by_relu_gradient,
 };
 
-/// Feature maps of a batch, N × H × W × C, with what is still to be done to them.
+/// Feature maps of a batch, N × H × W × C. In the backward pass their gradient takes their place as soon as they are not needed
+/// any more, unless they are normalized.
 #[derive(Debug)]
 pub(super) struct Signal {
-    pub(super) size: MapSize,
+    pub(super) maps: Maps,
     pub(super) values: Vec<f32>,
+}
+
+/// The size of feature maps, and what is still to be done to them.
+#[derive(Debug)]
+pub(super) struct Maps {
+    pub(super) size: MapSize,
     pub(super) activation: Activation,
 }
 
@@ -210,48 +218,106 @@ impl Statistics {
 impl Signal {
     /// A signal for batches of at most `images`.
     pub(super) fn new(size: MapSize, images: usize) -> Self {
-        Signal { size, values: vec![0.0; images * size.values()], activation: Activation::None }
+        Signal { maps: Maps { size, activation: Activation::None }, values: vec![0.0; images * size.values()] }
+    }
+}
+
+impl Maps {
+    /// Where these images are among the values.
+    pub(super) fn range(&self, images: &Range<usize>) -> Range<usize> {
+        images.start * self.size.values()..images.end * self.size.values()
     }
 
-    /// The values of these images as they are stored.
-    pub(super) fn images(&self, images: &Range<usize>) -> &[f32] {
-        &self.values[images.start * self.size.values()..images.end * self.size.values()]
-    }
-
-    /// The values of these images as a layer sees them, placed as it wants them: from `scratch`, which is zero where nothing
-    /// is placed, or the signal itself where that is the same.
-    pub(super) fn read<'a>(&'a self, images: &Range<usize>, placement: Placement, scratch: &'a mut [f32]) -> &'a [f32] {
-        let values = self.images(images);
+    /// `values` of so many images as a layer sees them, placed as it wants them: in `scratch`, or themselves where that is the
+    /// same.
+    pub(super) fn read<'a>(
+        &self,
+        values: &'a [f32],
+        images: usize,
+        placement: Placement,
+        scratch: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
         match &self.activation {
             Activation::Normalization(normalization) => {
+                let scratch = zeroed(scratch, placement, images, self.size.channels);
                 let affine = normalization.affine();
-                place_normalized(values, self.size, images.len(), affine, normalization.relu, placement, scratch);
+                place_normalized(values, self.size, images, affine, normalization.relu, placement, scratch);
                 scratch
             }
             _ if placement.is_dense() => values,
             _ => {
-                place(values, self.size, images.len(), placement, scratch);
+                let scratch = zeroed(scratch, placement, images, self.size.channels);
+                place(values, self.size, images, placement, scratch);
                 scratch
             }
         }
     }
 
-    /// Whether [`Signal::read`] needs the scratch for this placement.
-    pub(super) fn is_copied(&self, placement: Placement) -> bool {
-        !placement.is_dense() || matches!(self.activation, Activation::Normalization(_))
+    pub(super) fn is_normalized(&self) -> bool {
+        matches!(self.activation, Activation::Normalization(_))
+    }
+}
+
+/// The beginning of `scratch` for so many images, zero where `placement` leaves something out.
+pub(super) fn zeroed(scratch: &mut Vec<f32>, placement: Placement, images: usize, channels: usize) -> &mut [f32] {
+    let scratch = with_room(scratch, placement.positions(images) * channels);
+    if !placement.is_dense() {
+        scratch.fill(0.0);
+    }
+    scratch
+}
+
+/// The first `length` numbers of `scratch`, which grows no further than that.
+pub(super) fn with_room(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if scratch.len() < length {
+        // Given back before, so that there are never two.
+        *scratch = Vec::new();
+        *scratch = vec![0.0; length];
+    }
+    &mut scratch[..length]
+}
+
+/// Values of some images in the backward pass, and where their gradient goes.
+#[derive(Debug)]
+pub(super) enum Slot<'a> {
+    /// In their place.
+    Instead(&'a mut [f32]),
+    /// Beside them: values and gradient.
+    Beside(&'a [f32], &'a mut [f32]),
+}
+
+impl Slot<'_> {
+    pub(super) fn values(&self) -> &[f32] {
+        match self {
+            Slot::Instead(values) => values,
+            Slot::Beside(values, _) => values,
+        }
     }
 
-    /// Turns the gradient of what [`Signal::read`] gave into that of what was there before ReLU, and gathers the sums that
-    /// normalization asks for.
-    pub(super) fn undo_activation(&self, images: &Range<usize>, gradient: &mut [f32], statistics: &mut Statistics) {
-        match &self.activation {
-            Activation::None => {}
-            Activation::Relu => mask_relu(gradient, self.images(images)),
-            Activation::Normalization(normalization) => {
+    /// A part of them.
+    pub(super) fn part(&mut self, range: Range<usize>) -> Slot<'_> {
+        match self {
+            Slot::Instead(values) => Slot::Instead(&mut values[range]),
+            Slot::Beside(values, gradient) => Slot::Beside(&values[range.clone()], &mut gradient[range]),
+        }
+    }
+
+    /// Has the gradient of what [`Maps::read`] gave written, turns it into that of what was there before ReLU, and gathers the sums
+    /// that normalization asks for. The values are not needed by `write` any more.
+    pub(super) fn take_gradient(
+        self,
+        maps: &Maps,
+        scratch: &mut Vec<f32>,
+        statistics: &mut Statistics,
+        write: impl FnOnce(&mut [f32]),
+    ) {
+        match (self, &maps.activation) {
+            (Slot::Beside(values, gradient), Activation::Normalization(normalization)) => {
+                write(gradient);
                 let Statistics { chunk_sums, chunk_products, .. } = &mut *statistics;
                 mask_normalized(
                     gradient,
-                    self.images(images),
+                    values,
                     normalization.affine(),
                     normalization.relu,
                     &normalization.mean,
@@ -260,6 +326,12 @@ impl Signal {
                 );
                 statistics.take_chunk();
             }
+            (Slot::Instead(values), Activation::Relu) => {
+                let gradient = with_room(scratch, values.len());
+                write(gradient);
+                replace_by_relu_gradient(values, gradient);
+            }
+            (Slot::Instead(gradient) | Slot::Beside(_, gradient), _) => write(gradient),
         }
     }
 }

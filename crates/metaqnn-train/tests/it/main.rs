@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod engines;
 mod evaluator;
 mod exactness;
 mod network;

@@ -1,0 +1,174 @@
+//! The engine on the CPU beside Burn's own backend, and beside itself on more threads.
+
+use metaqnn_core::graph::{Graph, MapShape};
+use metaqnn_core::settings::{Optimizer, TrainingSettings};
+use metaqnn_data::{ImageShape, LabelledImages, Normalizer, Preprocessing};
+use metaqnn_train::{ComputeDevice, Learner, Network, parse_device, predict};
+use proptest::prelude::*;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use safetensors::SafeTensors;
+
+use crate::settings::plain;
+
+const STEPS: usize = 3;
+const BATCH: usize = 9;
+
+fn images_and_labels(graph: &Graph, seed: u64) -> (Vec<f32>, Vec<i32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let images = (0..BATCH * graph.input().values() as usize).map(|_| rng.random_range(-1.7..1.7)).collect();
+    let labels = (0..BATCH).map(|_| rng.random_range(0..graph.classes()) as i32).collect();
+    (images, labels)
+}
+
+/// Losses and the weights after some steps on a fresh network.
+fn trained(graph: &Graph, settings: &TrainingSettings, device: &ComputeDevice, seed: u64) -> (Vec<f32>, Vec<u8>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut learner = Learner::new(graph, settings, device, &mut rng, seed).unwrap();
+    let losses = (0..STEPS)
+        .map(|step| {
+            let (images, labels) = images_and_labels(graph, step as u64);
+            learner.step(&images, &labels, settings.learning_rate).value()
+        })
+        .collect();
+    (losses, learner.to_safetensors().unwrap())
+}
+
+/// The greatest difference of two weights, over the greatest weight of the tensor or 1.
+fn difference(one: &[u8], other: &[u8]) -> f32 {
+    let numbers = |bytes: &[u8]| -> Vec<f32> {
+        let (numbers, _) = bytes.as_chunks::<4>();
+        numbers.iter().map(|&number| f32::from_le_bytes(number)).collect()
+    };
+    let (one, other) = (SafeTensors::deserialize(one).unwrap(), SafeTensors::deserialize(other).unwrap());
+    assert_eq!(one.len(), other.len());
+    let mut greatest = 0.0_f32;
+    for (name, view) in one.iter() {
+        let (a, b) = (numbers(view.data()), numbers(other.tensor(&name).unwrap().data()));
+        assert_eq!(a.len(), b.len());
+        let scale = a.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
+        for (a, b) in a.into_iter().zip(b) {
+            // Not `max`, which leaves out what is not a number.
+            let difference = (a - b).abs() / scale;
+            if !(difference <= greatest) {
+                greatest = difference;
+            }
+        }
+    }
+    greatest
+}
+
+fn sgd(batch_norm: bool, max_dropout: f64) -> TrainingSettings {
+    TrainingSettings {
+        batch_size: BATCH as u32,
+        optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: false },
+        learning_rate: 0.02,
+        weight_decay: 1e-3,
+        label_smoothing: 0.05,
+        batch_norm,
+        max_dropout,
+        ..plain()
+    }
+}
+
+/// Body layers, then FC or GAP or neither; channels that fill no, one or several vectors.
+fn graphs() -> impl Strategy<Value = (String, MapShape)> {
+    let channels = prop::sample::select(vec![1_u32, 3, 8, 13, 16, 24, 32, 40, 64]);
+    let body = proptest::collection::vec(
+        prop_oneof![
+            3 => (channels, prop::sample::select(vec![1_u32, 3, 5, 7]), 1_u32..=2)
+                .prop_map(|(channels, kernel_size, stride)| format!("C({channels},{kernel_size},{stride})")),
+            1 => prop::sample::select(vec!["P(5,3)", "P(3,2)", "P(2,2)"]).prop_map(str::to_owned),
+        ],
+        1..5,
+    );
+    let end = prop::sample::select(vec!["", "FC(7), ", "FC(20), FC(5), ", "GAP(3), "]);
+    (body, end, prop::sample::select(vec![1_u32, 2, 3]), 8_u32..18, 8_u32..18).prop_filter_map(
+        "too small",
+        |(body, end, channels, height, width)| {
+            let layers: String = body.iter().flat_map(|layer| [layer.as_str(), ", "]).collect();
+            let text = format!("[{layers}{end}SM(3)]");
+            let input = MapShape::new(channels, height, width);
+            Graph::new(&text.parse().ok()?, input, plain().network_options()).ok()?;
+            Some((text, input))
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn losses_and_weights_equal_those_of_burns_backend((text, input) in graphs(), batch_norm: bool, seed in 0_u64..1000) {
+        let settings = sgd(batch_norm, 0.0);
+        let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
+        let (losses, weights) = trained(&graph, &settings, &parse_device("cpu").unwrap(), seed);
+        let (expected, expected_weights) = trained(&graph, &settings, &parse_device("flex").unwrap(), seed);
+        for (loss, expected) in losses.iter().zip(&expected) {
+            prop_assert!((loss - expected).abs() < 2e-4 * expected, "{text}: losses {losses:?} instead of {expected:?}");
+        }
+        let difference = difference(&weights, &expected_weights);
+        prop_assert!(difference < 2e-4, "{text}: weights differ by {difference}");
+    }
+}
+
+const NETWORKS: [&str; 3] = [
+    "[C(13,3,1), P(2,2), C(32,3,1), C(32,3,1), GAP(3), SM(3)]",
+    "[C(16,5,1), P(3,2), C(24,3,2), FC(20), SM(3)]",
+    "[P(2,2), C(8,1,1), C(40,3,1), SM(3)]",
+];
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn two_threads_give_the_losses_of_one_and_one_gives_the_same_bits() {
+    let input = MapShape::new(3, 14, 12);
+    let cpu = parse_device("cpu").unwrap();
+    for text in NETWORKS {
+        for (batch_norm, max_dropout) in [(false, 0.0), (true, 0.3)] {
+            let settings = sgd(batch_norm, max_dropout);
+            let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
+            let of = |threads| with_threads(threads, || trained(&graph, &settings, &cpu, 3));
+            let (losses, weights) = of(1);
+            assert_eq!((&losses, &weights), (&of(1).0, &of(1).1), "{text}: one thread gave other bits");
+            for (loss, other) in losses.iter().zip(of(2).0) {
+                assert!((loss - other).abs() < 1e-5 * loss, "{text}: loss {loss}, {other} with two threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn probabilities_equal_those_of_the_exported_network() {
+    let input = MapShape::new(3, 14, 12);
+    let shape = ImageShape { channels: 3, height: 14, width: 12 };
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    // More than a batch, and not a multiple of one.
+    let count = 2 * BATCH + 4;
+    let pixels: Vec<u8> = (0..count * shape.channels * shape.pixels()).map(|_| rng.random()).collect();
+    let images = LabelledImages { shape, pixels, labels: (0..count).map(|n| (n % 3) as u16).collect() };
+    let normalizer = Normalizer::fit(Preprocessing::Standardize, &images, 255);
+    let flex = parse_device("flex").unwrap();
+    for text in NETWORKS {
+        for batch_norm in [false, true] {
+            let settings = sgd(batch_norm, 0.3);
+            let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
+            let mut learner = Learner::new(&graph, &settings, &parse_device("cpu").unwrap(), &mut rng, 1).unwrap();
+            for step in 0..STEPS {
+                let (images, labels) = images_and_labels(&graph, step as u64);
+                learner.step(&images, &labels, 0.02);
+            }
+            let predictions = learner.predict(&images, &normalizer);
+            let network = Network::new(&graph, &flex.burn(), &mut rng);
+            let network = network.with_safetensors(&learner.to_safetensors().unwrap()).unwrap();
+            let expected = predict(&network, &images, &normalizer, &flex.burn());
+            assert_eq!((predictions.len(), expected.len()), (count, count));
+            for (actual, expected) in predictions.probabilities().flatten().zip(expected.probabilities().flatten()) {
+                assert!((actual - expected).abs() < 1e-5, "{text}: probability {actual} instead of {expected}");
+            }
+        }
+    }
+}
