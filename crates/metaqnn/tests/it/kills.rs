@@ -16,6 +16,9 @@ use crate::program::{TINY, lines, log, log_len, metaqnn, search, verify};
 /// Longest time for a trial, a start or an end; minutes where the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Trials of some tenths of a second, so that a moment is often in the middle of one.
+const LONGER: [&str; 4] = ["--set", "training.epochs=60", "--set", "training.restart.min_steps=150"];
+
 fn kills() -> u64 {
     if std::env::var_os("METAQNN_SLOW_TESTS").is_some_and(|set| set == "1") { 10 } else { 2 }
 }
@@ -38,6 +41,7 @@ impl Coordinator {
         let mut arguments = vec!["search", "--models", models, "--workers", workers, "--seed", "5"];
         arguments.extend(["--study", study.to_str().unwrap()]);
         arguments.extend(TINY);
+        arguments.extend(LONGER);
         Self::start(&arguments)
     }
 
@@ -168,6 +172,9 @@ fn with_one_worker_its_death_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let (killed, whole) = (folder.path().join("killed.study"), folder.path().join("whole.study"));
     search_with_killed_workers(&killed, models(2), "1", 2);
-    search(&whole, &["--models", &models(2).to_string(), "--workers", "1", "--seed", "5"]);
+    let models = models(2).to_string();
+    let mut arguments = vec!["--models", &models, "--workers", "1", "--seed", "5"];
+    arguments.extend(LONGER);
+    search(&whole, &arguments);
     assert_eq!(log(&killed), log(&whole));
 }
