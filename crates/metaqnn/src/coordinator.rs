@@ -7,9 +7,9 @@ use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::{RaisedLimits, Study, StudyHeader};
+use metaqnn_core::study::{Pruning, RaisedLimits, Study, StudyHeader};
 use metaqnn_data::{DataSet, ImageSize};
-use metaqnn_store::{StudyFile, StudyReader};
+use metaqnn_store::{Detail, StudyFile, StudyReader};
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
@@ -55,6 +55,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     Run {
         file,
         study: Study::new(settings.clone(), space, seed),
+        pruning: Pruning::new(settings.pruning),
         settings,
         settings_text: document.to_string(),
         data: arguments.data.clone(),
@@ -101,11 +102,17 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     if limits(&settings) != limits(&stored) {
         file.raise_limits(limits(&settings))?;
     }
+    let mut pruning = Pruning::new(settings.pruning);
+    file.reader().visit_trials(Detail::Full, &mut |trial| {
+        pruning.note(&trial.record.evaluation);
+        true
+    })?;
     let seconds_before = file.run_seconds()?;
     eprintln!("{}: {} so far", arguments.study.display(), display::count(study.models(), "model"));
     Run {
         file,
         study,
+        pruning,
         settings,
         settings_text: document.to_string(),
         data: header.data,
