@@ -72,6 +72,7 @@ fn main() {
         let input = numbers(placement.positions(images) * inputs);
         let output_gradient = numbers(placement.positions(images) * outputs);
         let mut packed = Packed::default();
+        let mut room = Vec::new();
         packed.pack(&weights, outputs);
         // A chunk at a time, as training does it.
         let chunk = 192_usize.div_ceil(side * side).min(images);
@@ -96,6 +97,7 @@ fn main() {
                     placement,
                     outputs,
                     &mut gradient,
+                    &mut room,
                 );
             }
         });

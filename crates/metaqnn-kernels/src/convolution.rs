@@ -199,14 +199,14 @@ vectorized! {
     /// Adds the gradient of the weights, (`kernel_size`² · I) × O, over the first `images` images of a chunk to `gradient`.
     ///
     /// `input` is placed as `windows` say; `output_gradient` holds the gradient of the output, with O numbers a position, placed as
-    /// `placement` says.
+    /// `placement` says. `room` is for copies and grows as it is asked to.
     ///
     /// # Panics
     ///
     /// Where the sizes do not agree.
     pub fn add_weight_gradient(
         input: &[f32], windows: &Windows, images: usize, output_gradient: &[f32], placement: Placement, outputs: usize,
-        gradient: &mut [f32],
+        gradient: &mut [f32], room: &mut Vec<f32>,
     ) = add_weight_gradient_with;
 }
 
@@ -248,6 +248,9 @@ fn convolve_with<L: Lanes>(
 /// A tile of the gradient stays in registers over about so many positions, whose input and output gradient stay in the first cache.
 const SEGMENT: usize = 64;
 
+/// From so many output channels on input and output gradient are copied together first.
+const PACKED_FROM: usize = 128;
+
 #[inline(always)]
 fn add_weight_gradient_with<L: Lanes>(
     input: &[f32],
@@ -257,6 +260,7 @@ fn add_weight_gradient_with<L: Lanes>(
     placement: Placement,
     outputs: usize,
     gradient: &mut [f32],
+    room: &mut Vec<f32>,
 ) {
     assert!(outputs.is_multiple_of(LANES) && gradient.len() == windows.window() * outputs, "another gradient");
     assert!(input.len() >= windows.input_values(images), "the input is smaller than its windows");
@@ -307,7 +311,13 @@ fn add_weight_gradient_with<L: Lanes>(
                 outputs,
             };
             // SAFETY: the segments lie in both buffers, whose sizes were compared above.
-            unsafe { tiles.add_all::<L>(&segments[..gathered]) };
+            unsafe {
+                if outputs >= PACKED_FROM {
+                    tiles.add_all_packed::<L>(&segments[..gathered], room);
+                } else {
+                    tiles.add_all::<L>(&segments[..gathered]);
+                }
+            }
             (gathered, positions) = (0, 0);
         }
     }

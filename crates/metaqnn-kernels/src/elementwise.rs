@@ -5,6 +5,24 @@
 use crate::convolution::Placement;
 use crate::lanes::{LANES, Lanes, vectorized};
 
+/// Runs a block, given the first channel and the number of vectors V, for all channels: strips of four vectors, then of one. A strip is of whole
+/// cache lines, so that each is read once.
+macro_rules! in_strips {
+    ($channels:expr, |$c:ident, $vectors:ident| $body:expr) => {{
+        let mut $c = 0;
+        while $c + 4 * LANES <= $channels {
+            const $vectors: usize = 4;
+            $body;
+            $c += 4 * LANES;
+        }
+        while $c < $channels {
+            const $vectors: usize = 1;
+            $body;
+            $c += LANES;
+        }
+    }};
+}
+
 /// Height, width and stored channels of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSize {
@@ -220,25 +238,80 @@ fn mask_normalized_with<L: Lanes>(
     let channels = mean.len();
     assert!(channels.is_multiple_of(LANES) && gradient.len() == value.len() && value.len().is_multiple_of(channels));
     assert!([affine.scale, affine.shift, sums, products].iter().all(|entries| entries.len() == channels));
-    for c in (0..channels).step_by(LANES) {
-        // SAFETY: whole vectors of entries per channel; positions within both buffers.
+    let mut work = MaskNormalized { gradient, value, affine, relu, mean, sums, products };
+    // SAFETY: whole vectors of entries per channel; positions within both buffers.
+    unsafe {
+        in_strips!(channels, |c, V| work.strip::<L, V>(c));
+    }
+}
+
+/// What [`mask_normalized`] is given.
+struct MaskNormalized<'a> {
+    gradient: &'a mut [f32],
+    value: &'a [f32],
+    affine: Affine<'a>,
+    relu: bool,
+    mean: &'a [f32],
+    sums: &'a mut [f32],
+    products: &'a mut [f32],
+}
+
+impl MaskNormalized<'_> {
+    /// # Safety
+    ///
+    /// There are `V` vectors of channels from `c` on.
+    #[inline(always)]
+    unsafe fn strip<L: Lanes, const V: usize>(&mut self, c: usize) {
+        // SAFETY: as said above; positions within both buffers.
         unsafe {
-            let [scale, shift, mean] = [affine.scale, affine.shift, mean].map(|from| L::load(from.as_ptr().add(c)));
-            let mut sum = L::load(sums.as_ptr().add(c));
-            let mut product = L::load(products.as_ptr().add(c));
-            for at in (c..value.len()).step_by(channels) {
-                let value = L::load(value.as_ptr().add(at));
-                let to = gradient.as_mut_ptr().add(at);
-                let mut gradient = L::load(to);
-                if relu {
-                    gradient = gradient.where_positive(value.mul_add(scale, shift));
-                    gradient.store(to);
+            let scale = load_strip::<L, V>(self.affine.scale, c);
+            let shift = load_strip::<L, V>(self.affine.shift, c);
+            let mean = load_strip::<L, V>(self.mean, c);
+            let mut sum = load_strip::<L, V>(self.sums, c);
+            let mut product = load_strip::<L, V>(self.products, c);
+            for at in (c..self.value.len()).step_by(self.mean.len()) {
+                for v in 0..V {
+                    let value = L::load(self.value.as_ptr().add(at + v * LANES));
+                    let to = self.gradient.as_mut_ptr().add(at + v * LANES);
+                    let mut gradient = L::load(to);
+                    if self.relu {
+                        gradient = gradient.where_positive(value.mul_add(scale[v], shift[v]));
+                        gradient.store(to);
+                    }
+                    sum[v] = sum[v].add(gradient);
+                    product[v] = gradient.mul_add(value.sub(mean[v]), product[v]);
                 }
-                sum = sum.add(gradient);
-                product = gradient.mul_add(value.sub(mean), product);
             }
-            sum.store(sums.as_mut_ptr().add(c));
-            product.store(products.as_mut_ptr().add(c));
+            store_strip(sum, self.sums, c);
+            store_strip(product, self.products, c);
+        }
+    }
+}
+
+/// # Safety
+///
+/// There are `V` vectors from `c` on.
+#[inline(always)]
+unsafe fn load_strip<L: Lanes, const V: usize>(from: &[f32], c: usize) -> [L; V] {
+    // SAFETY: as said above.
+    unsafe {
+        let mut strip = [L::splat(0.0); V];
+        for (v, vector) in strip.iter_mut().enumerate() {
+            *vector = L::load(from.as_ptr().add(c + v * LANES));
+        }
+        strip
+    }
+}
+
+/// # Safety
+///
+/// There are `V` vectors from `c` on.
+#[inline(always)]
+unsafe fn store_strip<L: Lanes, const V: usize>(strip: [L; V], to: &mut [f32], c: usize) {
+    // SAFETY: as said above.
+    unsafe {
+        for (v, vector) in strip.into_iter().enumerate() {
+            vector.store(to.as_mut_ptr().add(c + v * LANES));
         }
     }
 }
@@ -248,20 +321,37 @@ fn add_statistics_with<L: Lanes>(input: &[f32], origin: &[f32], sums: &mut [f32]
     let channels = origin.len();
     assert!(channels.is_multiple_of(LANES) && input.len().is_multiple_of(channels));
     assert!(sums.len() == channels && squares.len() == channels);
-    for c in (0..channels).step_by(LANES) {
-        // SAFETY: whole vectors of entries per channel; positions within the input.
-        unsafe {
-            let origin = L::load(origin.as_ptr().add(c));
-            let mut sum = L::load(sums.as_ptr().add(c));
-            let mut square = L::load(squares.as_ptr().add(c));
-            for at in (c..input.len()).step_by(channels) {
-                let difference = L::load(input.as_ptr().add(at)).sub(origin);
-                sum = sum.add(difference);
-                square = difference.mul_add(difference, square);
+    // SAFETY: whole vectors of entries per channel.
+    unsafe {
+        in_strips!(channels, |c, V| add_statistics_strip::<L, V>(input, origin, sums, squares, c));
+    }
+}
+
+/// # Safety
+///
+/// There are `V` vectors of channels from `c` on.
+#[inline(always)]
+unsafe fn add_statistics_strip<L: Lanes, const V: usize>(
+    input: &[f32],
+    origin: &[f32],
+    sums: &mut [f32],
+    squares: &mut [f32],
+    c: usize,
+) {
+    // SAFETY: as said above; positions within the input.
+    unsafe {
+        let from = load_strip::<L, V>(origin, c);
+        let mut sum = load_strip::<L, V>(sums, c);
+        let mut square = load_strip::<L, V>(squares, c);
+        for at in (c..input.len()).step_by(origin.len()) {
+            for v in 0..V {
+                let difference = L::load(input.as_ptr().add(at + v * LANES)).sub(from[v]);
+                sum[v] = sum[v].add(difference);
+                square[v] = difference.mul_add(difference, square[v]);
             }
-            sum.store(sums.as_mut_ptr().add(c));
-            square.store(squares.as_mut_ptr().add(c));
         }
+        store_strip(sum, sums, c);
+        store_strip(square, squares, c);
     }
 }
 
@@ -269,14 +359,25 @@ fn add_statistics_with<L: Lanes>(input: &[f32], origin: &[f32], sums: &mut [f32]
 fn add_sums_with<L: Lanes>(input: &[f32], sums: &mut [f32]) {
     let channels = sums.len();
     assert!(channels.is_multiple_of(LANES) && input.len().is_multiple_of(channels));
-    for c in (0..channels).step_by(LANES) {
-        // SAFETY: whole vectors of entries per channel; positions within the input.
-        unsafe {
-            let mut sum = L::load(sums.as_ptr().add(c));
-            for at in (c..input.len()).step_by(channels) {
-                sum = sum.add(L::load(input.as_ptr().add(at)));
+    // SAFETY: whole vectors of entries per channel.
+    unsafe {
+        in_strips!(channels, |c, V| add_sums_strip::<L, V>(input, sums, c));
+    }
+}
+
+/// # Safety
+///
+/// There are `V` vectors of channels from `c` on.
+#[inline(always)]
+unsafe fn add_sums_strip<L: Lanes, const V: usize>(input: &[f32], sums: &mut [f32], c: usize) {
+    // SAFETY: as said above; positions within the input.
+    unsafe {
+        let mut sum = load_strip::<L, V>(sums, c);
+        for at in (c..input.len()).step_by(sums.len()) {
+            for v in 0..V {
+                sum[v] = sum[v].add(L::load(input.as_ptr().add(at + v * LANES)));
             }
-            sum.store(sums.as_mut_ptr().add(c));
         }
+        store_strip(sum, sums, c);
     }
 }

@@ -107,28 +107,83 @@ fn max_pool_gradient_with<L: Lanes>(
 ) {
     let out = check(size, images, pool, input_gradient.len(), output_gradient.len(), positions.len());
     let channels = size.channels;
+    let scatter = Scatter { positions, output_gradient, size, pool, overlapping: pool.kernel_size > pool.stride };
     input_gradient[..images * size.values()].fill(0.0);
     let mut from = 0;
     for n in 0..images {
         for y in 0..out.height {
             for x in 0..out.width {
                 let first = ((n * size.height + y * pool.stride) * size.width + x * pool.stride) * channels;
-                for c in (0..channels).step_by(LANES) {
-                    // SAFETY: the window lies in the image and the position in the output, as `check` found.
-                    unsafe {
-                        let gradient = L::load(output_gradient.as_ptr().add(from + c));
-                        let position = L::load_bytes(positions.as_ptr().add(from + c));
-                        let window = input_gradient.as_mut_ptr().add(first + c);
-                        for row in 0..pool.kernel_size {
-                            for column in 0..pool.kernel_size {
-                                let to = window.add((row * size.width + column) * channels);
-                                let here = L::splat((row * pool.kernel_size + column) as f32);
-                                L::load(to).add(position.where_equal(here, gradient)).store(to);
-                            }
-                        }
+                // SAFETY: the window lies in the image and the position in the output, as `check` found.
+                unsafe {
+                    let window = input_gradient.as_mut_ptr().add(first);
+                    if pool.kernel_size > MOST_COMPARED {
+                        scatter.one_by_one(from, window);
+                    } else {
+                        scatter.by_comparison::<L>(from, window);
                     }
                 }
                 from += channels;
+            }
+        }
+    }
+}
+
+/// Up to this side of a window its positions are compared, eight channels at a time, with the one found; with larger ones each channel's number
+/// is added by itself.
+const MOST_COMPARED: usize = 3;
+
+/// What [`max_pool_gradient`] is given.
+struct Scatter<'a> {
+    positions: &'a [u8],
+    output_gradient: &'a [f32],
+    size: MapSize,
+    pool: Pool,
+    /// Whether windows overlap.
+    overlapping: bool,
+}
+
+impl Scatter<'_> {
+    /// # Safety
+    ///
+    /// The output has the channels from `from` on, `window` is the first position of a window in the image.
+    #[inline(always)]
+    unsafe fn by_comparison<L: Lanes>(&self, from: usize, window: *mut f32) {
+        let MapSize { width, channels, .. } = self.size;
+        for c in (0..channels).step_by(LANES) {
+            // SAFETY: as said above.
+            unsafe {
+                let gradient = L::load(self.output_gradient.as_ptr().add(from + c));
+                let position = L::load_bytes(self.positions.as_ptr().add(from + c));
+                for row in 0..self.pool.kernel_size {
+                    for column in 0..self.pool.kernel_size {
+                        let to = window.add((row * width + column) * channels + c);
+                        let here = L::splat((row * self.pool.kernel_size + column) as f32);
+                        let part = position.where_equal(here, gradient);
+                        if self.overlapping { L::load(to).add(part).store(to) } else { part.store(to) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As of [`Scatter::by_comparison`]; positions are of a window.
+    #[inline(always)]
+    unsafe fn one_by_one(&self, from: usize, window: *mut f32) {
+        let MapSize { width, channels, .. } = self.size;
+        let taps = self.pool.kernel_size * self.pool.kernel_size;
+        // Of each position of a window; there are at most 15².
+        let mut offsets = [0; 256];
+        for (tap, offset) in offsets[..taps].iter_mut().enumerate() {
+            *offset = (tap / self.pool.kernel_size * width + tap % self.pool.kernel_size) * channels;
+        }
+        for c in 0..channels {
+            // SAFETY: as said above; what is no position of a window is taken for the first.
+            unsafe {
+                let offset = offsets[usize::from(*self.positions.get_unchecked(from + c))];
+                *window.add(offset + c) += *self.output_gradient.get_unchecked(from + c);
             }
         }
     }

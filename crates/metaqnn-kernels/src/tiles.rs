@@ -5,6 +5,9 @@ use crate::lanes::{LANES, Lanes};
 /// Columns of a block.
 pub(crate) const BLOCK: usize = 2 * LANES;
 
+/// Rows of a tile of the gradient of the weights.
+const ROWS: usize = 6;
+
 /// First column and width of the blocks of a row.
 pub(crate) fn blocks(columns: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..columns).step_by(BLOCK).map(move |begin| (begin, BLOCK.min(columns - begin)))
@@ -142,28 +145,47 @@ impl GradientTiles {
             for row in 0..self.runs {
                 let mut at = 0;
                 while at < run {
-                    let size = 6.min(run - at);
+                    let size = ROWS.min(run - at);
                     let input = row * self.run_stride + at;
                     let sums = (row * run + at) * self.outputs + begin;
                     // SAFETY: `blocks` gives widths of one or two vectors; row, `at` and `begin` lie in the gradient.
-                    unsafe {
-                        match (width / LANES, size) {
-                            (2, 6) => self.add::<L, 6, 2>(input, begin, sums, segments),
-                            (2, 5) => self.add::<L, 5, 2>(input, begin, sums, segments),
-                            (2, 4) => self.add::<L, 4, 2>(input, begin, sums, segments),
-                            (2, 3) => self.add::<L, 3, 2>(input, begin, sums, segments),
-                            (2, 2) => self.add::<L, 2, 2>(input, begin, sums, segments),
-                            (2, _) => self.add::<L, 1, 2>(input, begin, sums, segments),
-                            (_, 6) => self.add::<L, 6, 1>(input, begin, sums, segments),
-                            (_, 5) => self.add::<L, 5, 1>(input, begin, sums, segments),
-                            (_, 4) => self.add::<L, 4, 1>(input, begin, sums, segments),
-                            (_, 3) => self.add::<L, 3, 1>(input, begin, sums, segments),
-                            (_, 2) => self.add::<L, 2, 1>(input, begin, sums, segments),
-                            _ => self.add::<L, 1, 1>(input, begin, sums, segments),
-                        }
-                    }
+                    unsafe { self.add_tile::<L>(width, size, input, begin, sums, segments) };
                     at += size;
                 }
+            }
+        }
+    }
+
+    /// Adds `size` rows × `width` output channels over the segments.
+    ///
+    /// # Safety
+    ///
+    /// As of [`GradientTiles::add`]; `size` is at most [`ROWS`], `width` is [`LANES`] or twice that.
+    #[inline(always)]
+    unsafe fn add_tile<L: Lanes>(
+        &self,
+        width: usize,
+        size: usize,
+        input: usize,
+        begin: usize,
+        sums: usize,
+        segments: &[Segment],
+    ) {
+        // SAFETY: as said above.
+        unsafe {
+            match (width / LANES, size) {
+                (2, 6) => self.add::<L, 6, 2>(input, begin, sums, segments),
+                (2, 5) => self.add::<L, 5, 2>(input, begin, sums, segments),
+                (2, 4) => self.add::<L, 4, 2>(input, begin, sums, segments),
+                (2, 3) => self.add::<L, 3, 2>(input, begin, sums, segments),
+                (2, 2) => self.add::<L, 2, 2>(input, begin, sums, segments),
+                (2, _) => self.add::<L, 1, 2>(input, begin, sums, segments),
+                (_, 6) => self.add::<L, 6, 1>(input, begin, sums, segments),
+                (_, 5) => self.add::<L, 5, 1>(input, begin, sums, segments),
+                (_, 4) => self.add::<L, 4, 1>(input, begin, sums, segments),
+                (_, 3) => self.add::<L, 3, 1>(input, begin, sums, segments),
+                (_, 2) => self.add::<L, 2, 1>(input, begin, sums, segments),
+                _ => self.add::<L, 1, 1>(input, begin, sums, segments),
             }
         }
     }
@@ -205,6 +227,79 @@ impl GradientTiles {
             for (r, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
                     L::load(at(r, v)).add(sum).store(at(r, v));
+                }
+            }
+        }
+    }
+
+    /// The same with input and output gradient copied first, so that a tile reads both one number after the other: rows of many
+    /// channels are as far apart as a cache can not hold well. `room` grows as it is asked to.
+    ///
+    /// # Safety
+    ///
+    /// As of [`GradientTiles::add_all`].
+    #[inline(always)]
+    pub(crate) unsafe fn add_all_packed<L: Lanes>(&self, segments: &[Segment], room: &mut Vec<f32>) {
+        let positions: usize = segments.iter().map(|segment| segment.positions).sum();
+        let needed = positions * (self.outputs + ROWS) + LANES;
+        if room.len() < needed {
+            room.reserve_exact(needed - room.len());
+            room.resize(needed, 0.0);
+        }
+        let (gradients, inputs) = room.split_at_mut(positions * self.outputs);
+        // SAFETY: as said above; blocks follow each other in the copy.
+        unsafe {
+            let mut to = gradients.as_mut_ptr();
+            for (begin, width) in blocks(self.outputs) {
+                for segment in segments {
+                    let mut from = self.output_gradient.add(begin + segment.gradient);
+                    for _ in 0..segment.positions {
+                        for v in (0..width).step_by(LANES) {
+                            L::load(from.add(v)).store(to.add(v));
+                        }
+                        from = from.wrapping_add(self.gradient_step);
+                        to = to.add(width);
+                    }
+                }
+            }
+        }
+        for row in 0..self.runs {
+            for at in (0..self.run).step_by(ROWS) {
+                let size = ROWS.min(self.run - at);
+                // SAFETY: as said above; a whole vector is read where the row has one, and what it writes too much is overwritten
+                // or lies in the vector of room at the end.
+                unsafe {
+                    let mut to = inputs.as_mut_ptr();
+                    for segment in segments {
+                        let mut from = self.input.wrapping_add(row * self.run_stride + at + segment.input);
+                        for _ in 0..segment.positions {
+                            if at + LANES <= self.run {
+                                L::load(from).store(to);
+                            } else {
+                                to.copy_from_nonoverlapping(from, size);
+                            }
+                            from = from.wrapping_add(self.input_step);
+                            to = to.add(size);
+                        }
+                    }
+                }
+                for (begin, width) in blocks(self.outputs) {
+                    let packed = GradientTiles {
+                        input: inputs.as_ptr(),
+                        runs: 1,
+                        run: size,
+                        run_stride: 0,
+                        output_gradient: gradients[begin * positions..].as_ptr(),
+                        input_step: size,
+                        gradient_step: width,
+                        sums: self.sums,
+                        outputs: self.outputs,
+                    };
+                    let sums = (row * self.run + at) * self.outputs + begin;
+                    // SAFETY: the copies have the positions; row, `at` and `begin` lie in the gradient.
+                    unsafe {
+                        packed.add_tile::<L>(width, size, 0, 0, sums, &[Segment { input: 0, gradient: 0, positions }])
+                    };
                 }
             }
         }

@@ -219,6 +219,7 @@ impl Case {
                 placement,
                 self.outputs,
                 &mut sums,
+                &mut Vec::new(),
             );
             assert_close(&sums, &expected, TOLERANCE);
         });

@@ -72,6 +72,8 @@ pub(super) struct Scratch {
     output_gradient: Vec<f32>,
     /// The gradient of the input, before it takes the place of the input.
     pub(super) input_gradient: Vec<f32>,
+    /// For copies of both while the gradient of the weights is computed.
+    room: Vec<f32>,
     workspace: WinogradWorkspace,
 }
 
@@ -203,7 +205,7 @@ impl Convolution {
         scratch: &mut Scratch,
         statistics: &mut Statistics,
     ) {
-        let Scratch { input: placed, output_gradient: placed_gradient, input_gradient, workspace } = scratch;
+        let Scratch { input: placed, output_gradient: placed_gradient, input_gradient, room, workspace } = scratch;
         if let Sweep::Winograd(winograd) = &self.forward {
             workspace.clear_sums(winograd);
         }
@@ -233,7 +235,7 @@ impl Convolution {
                 Sweep::Direct(windows) => {
                     let gradient = &mut gradient[self.weights.clone()];
                     let (placement, outputs) = (self.output, self.outputs);
-                    add_weight_gradient(placed, windows, count, output_gradient, placement, outputs, gradient);
+                    add_weight_gradient(placed, windows, count, output_gradient, placement, outputs, gradient, room);
                 }
                 Sweep::Winograd(winograd) => {
                     winograd::add_weight_gradient(winograd, placed, count, output_gradient, workspace);
