@@ -386,7 +386,7 @@ impl LossMeter {
         match loss {
             StepLoss::Known(loss) => self.sum += f64::from(loss) * images as f64,
             StepLoss::Pending(loss) => {
-                let loss = loss * images as f64;
+                let loss = *loss * images as f64;
                 self.pending = Some(match self.pending.take() {
                     Some(pending) => pending + loss,
                     None => loss,

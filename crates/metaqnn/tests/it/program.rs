@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Settings under which a trial takes a fraction of a second.
-pub(crate) const TINY: [&str; 8] = [
+pub(crate) const TINY: [&str; 10] = [
     "--set",
     "training.train_images=300",
     "--set",
     "limits.mflops=2",
     "--set",
     "training.epochs=1",
+    "--set",
+    "training.min_steps=0",
     "--set",
     "final.enabled=false",
 ];
