@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::space::Architecture;
-use crate::study::{CurvePoint, Evaluation, EventRecord, FinalRecord, StudyHeader, TrialNumber};
+use crate::study::{CurvePoint, Evaluation, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber};
 
 /// A network to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +146,20 @@ pub trait Storage {
     ///
     /// When the storage cannot be read.
     fn finals(&self) -> Result<Vec<FinalRecord>, Self::Error>;
+
+    /// Stores what ends the study from now on; what was stored before stays.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored.
+    fn raise_limits(&mut self, limits: RaisedLimits) -> Result<(), Self::Error>;
+
+    /// What ends the study as last raised; `None` where the settings hold.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn raised_limits(&self) -> Result<Option<RaisedLimits>, Self::Error>;
 
     /// Notes how long the study has run, over all its runs; less than what is noted changes nothing.
     ///

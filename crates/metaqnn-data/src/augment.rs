@@ -8,7 +8,8 @@ use crate::split::below;
 
 /// What may be done to a training image, after it was normalized. The default is nothing.
 ///
-/// What comes in from beyond the border and what is erased is 0, which after normalization is the mean.
+/// What comes in from beyond the border is the median of the image's border pixels in each channel, which keeps a plain background
+/// plain; what is erased is 0, which after normalization is the mean of all images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {
@@ -16,6 +17,11 @@ pub struct Augmentation {
     pub mirror: bool,
     /// Move by up to so many pixels, drawn uniformly, along each axis.
     pub shift: usize,
+    /// Turn around the middle by up to so many degrees, drawn uniformly, either way.
+    pub rotation: u32,
+    /// Stretch or shrink each axis by up to so many per cent, drawn uniformly. With this or `rotation` pixels are
+    /// interpolated linearly, and images move by parts of pixels.
+    pub scale: u32,
     /// Side, in pixels, of a square that is erased around a point drawn uniformly, so it may lie partly outside
     /// (DeVries and Taylor, 2017, "Improved Regularization of Convolutional Neural Networks with Cutout"); 0 for none.
     pub erase: usize,
@@ -49,14 +55,23 @@ impl Augmentation {
             return;
         }
         let mirrored = self.mirror && below(2, rng) == 1;
-        // dst[y][x] = src[y + down][x + right], 0 where that is outside.
-        let (down, right) = if self.shift > 0 { (self.draw_shift(rng), self.draw_shift(rng)) } else { (0, 0) };
-        let planes = src.chunks_exact(height * width).zip(dst.chunks_exact_mut(height * width));
-        for (src, dst) in planes {
-            for (y, row) in dst.chunks_exact_mut(width).enumerate() {
-                match y.checked_add_signed(down).filter(|&y| y < height) {
-                    Some(y) => shift_row(&src[y * width..(y + 1) * width], right, mirrored, row),
-                    None => row.fill(0.0),
+        if self.rotation > 0 || self.scale > 0 {
+            let map = self.draw_map(height, width, mirrored, rng);
+            let planes = src.chunks_exact(height * width).zip(dst.chunks_exact_mut(height * width));
+            for (src, dst) in planes {
+                map.apply(src, height, width, dst);
+            }
+        } else {
+            // dst[y][x] = src[y + down][x + right], the border's median where that is outside.
+            let (down, right) = if self.shift > 0 { (self.draw_shift(rng), self.draw_shift(rng)) } else { (0, 0) };
+            let planes = src.chunks_exact(height * width).zip(dst.chunks_exact_mut(height * width));
+            for (src, dst) in planes {
+                let outside = if (down, right) == (0, 0) { 0.0 } else { border_median(src, height, width) };
+                for (y, row) in dst.chunks_exact_mut(width).enumerate() {
+                    match y.checked_add_signed(down).filter(|&y| y < height) {
+                        Some(y) => shift_row(&src[y * width..(y + 1) * width], right, mirrored, outside, row),
+                        None => row.fill(outside),
+                    }
                 }
             }
         }
@@ -75,6 +90,73 @@ impl Augmentation {
     fn draw_shift<R: Rng + ?Sized>(&self, rng: &mut R) -> isize {
         below(2 * self.shift + 1, rng) as isize - self.shift as isize
     }
+
+    fn draw_map<R: Rng + ?Sized>(&self, height: usize, width: usize, mirrored: bool, rng: &mut R) -> AffineMap {
+        // Uniform in [-most, most], in steps of 2⁻²³ of it.
+        let mut draw = |most: f32| most * ((rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0);
+        let (sin, cos) = draw((self.rotation as f32).to_radians()).sin_cos();
+        let most = self.scale as f32 / 100.0;
+        // A factor and its inverse are equally likely.
+        let [rows, columns] =
+            [draw(most), draw(most)].map(|part| if part < 0.0 { 1.0 - part } else { 1.0 / (1.0 + part) });
+        let [down, right] = [draw(self.shift as f32), draw(self.shift as f32)];
+        let [middle_y, middle_x] = [height, width].map(|side| (side as f32 - 1.0) / 2.0);
+        let mirror = if mirrored { -1.0 } else { 1.0 };
+        let row = [cos * rows, sin * columns * mirror];
+        let column = [-sin * rows, cos * columns * mirror];
+        let offset =
+            |[by_y, by_x]: [f32; 2], middle: f32, moved: f32| middle + moved - by_y * middle_y - by_x * middle_x;
+        AffineMap {
+            row,
+            column,
+            row_offset: offset(row, middle_y, down),
+            column_offset: offset(column, middle_x, right),
+        }
+    }
+}
+
+/// From a position of the result to one of the source: row = `row`[0] · y + `row`[1] · x + `row_offset`, column likewise.
+struct AffineMap {
+    row: [f32; 2],
+    row_offset: f32,
+    column: [f32; 2],
+    column_offset: f32,
+}
+
+impl AffineMap {
+    /// Samples one channel, linearly between pixels.
+    fn apply(&self, src: &[f32], height: usize, width: usize, dst: &mut [f32]) {
+        let outside = border_median(src, height, width);
+        let pixel = |y: isize, x: isize| {
+            let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
+            if inside { src[y as usize * width + x as usize] } else { outside }
+        };
+        for (y, row) in dst.chunks_exact_mut(width).enumerate() {
+            for (x, value) in row.iter_mut().enumerate() {
+                let from_y = self.row[0] * y as f32 + self.row[1] * x as f32 + self.row_offset;
+                let from_x = self.column[0] * y as f32 + self.column[1] * x as f32 + self.column_offset;
+                let (top, left) = (from_y.floor(), from_x.floor());
+                let (part_y, part_x) = (from_y - top, from_x - left);
+                let (top, left) = (top as isize, left as isize);
+                let blend = |a: f32, b: f32, part: f32| a + (b - a) * part;
+                *value = blend(
+                    blend(pixel(top, left), pixel(top, left + 1), part_x),
+                    blend(pixel(top + 1, left), pixel(top + 1, left + 1), part_x),
+                    part_y,
+                );
+            }
+        }
+    }
+}
+
+/// The median of the outermost pixels of one channel: the background, even where a stroke reaches the border.
+fn border_median(plane: &[f32], height: usize, width: usize) -> f32 {
+    let mut border = Vec::with_capacity(2 * (height + width));
+    border.extend_from_slice(&plane[..width]);
+    border.extend_from_slice(&plane[(height - 1) * width..]);
+    border.extend(plane.chunks_exact(width).flat_map(|row| [row[0], row[width - 1]]));
+    let middle = border.len() / 2;
+    *border.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// The part of a square of the given side around `middle` that lies in `0..size`.
@@ -85,22 +167,22 @@ fn reach(middle: usize, side: usize, size: usize) -> std::ops::Range<usize> {
     start..end
 }
 
-/// dst[x] = src[x + right] where that exists, else 0; with `mirrored`, of the mirrored row.
-fn shift_row(src: &[f32], right: isize, mirrored: bool, dst: &mut [f32]) {
+/// dst[x] = src[x + right] where that exists, else `outside`; with `mirrored`, of the mirrored row.
+fn shift_row(src: &[f32], right: isize, mirrored: bool, outside: f32, dst: &mut [f32]) {
     let width = src.len();
     if mirrored {
         for (x, value) in dst.iter_mut().enumerate() {
-            *value = x.checked_add_signed(right).filter(|&x| x < width).map_or(0.0, |x| src[width - 1 - x]);
+            *value = x.checked_add_signed(right).filter(|&x| x < width).map_or(outside, |x| src[width - 1 - x]);
         }
         return;
     }
     let distance = right.unsigned_abs().min(width);
     if right >= 0 {
         dst[..width - distance].copy_from_slice(&src[distance..]);
-        dst[width - distance..].fill(0.0);
+        dst[width - distance..].fill(outside);
     } else {
         dst[distance..].copy_from_slice(&src[..width - distance]);
-        dst[..distance].fill(0.0);
+        dst[..distance].fill(outside);
     }
 }
 
@@ -122,9 +204,17 @@ mod tests {
 
     fn at(image: &[f32], channel: usize, y: isize, x: isize) -> f32 {
         if y < 0 || x < 0 || y >= SHAPE.height as isize || x >= SHAPE.width as isize {
-            return 0.0;
+            return outside(image, channel);
         }
         image[(channel * SHAPE.height + y as usize) * SHAPE.width + x as usize]
+    }
+
+    fn outside(image: &[f32], channel: usize) -> f32 {
+        border_median(
+            &image[channel * SHAPE.height * SHAPE.width..][..SHAPE.height * SHAPE.width],
+            SHAPE.height,
+            SHAPE.width,
+        )
     }
 
     /// Every result that the definition allows, pixel by pixel.
@@ -147,7 +237,8 @@ mod tests {
                                     let inside = (0..SHAPE.width as isize).contains(&(x + right));
                                     let from =
                                         if mirrored { SHAPE.width as isize - 1 - (x + right) } else { x + right };
-                                    let value = if inside { at(&image, channel, y + down, from) } else { 0.0 };
+                                    let beyond = outside(&image, channel);
+                                    let value = if inside { at(&image, channel, y + down, from) } else { beyond };
                                     result.push(if erased { 0.0 } else { value });
                                 }
                             }
@@ -162,14 +253,14 @@ mod tests {
 
     #[test]
     fn every_allowed_result_occurs_and_no_other() {
-        let key = |image: &[f32]| image.iter().map(|value| *value as u32).collect::<Vec<u32>>();
+        let key = |image: &[f32]| image.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
         for augmentation in [
             Augmentation::default(),
             Augmentation { mirror: true, ..Augmentation::default() },
             Augmentation { shift: 1, ..Augmentation::default() },
             Augmentation { shift: 5, mirror: true, ..Augmentation::default() },
             Augmentation { erase: 2, ..Augmentation::default() },
-            Augmentation { erase: 3, shift: 1, mirror: true },
+            Augmentation { erase: 3, shift: 1, mirror: true, ..Augmentation::default() },
         ] {
             let allowed: HashSet<Vec<u32>> = allowed(augmentation).iter().map(|image| key(image)).collect();
             let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -185,13 +276,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_quarter_turn_turns_and_a_plain_image_stays_plain() {
+        let shape = ImageShape { channels: 1, height: 3, width: 3 };
+        let src: Vec<f32> = (0..9).map(|value| value as f32).collect();
+        let map = AffineMap { row: [0.0, 1.0], row_offset: 0.0, column: [-1.0, 0.0], column_offset: 2.0 };
+        let mut out = vec![0.0; 9];
+        map.apply(&src, 3, 3, &mut out);
+        assert_eq!(out, [2.0, 5.0, 8.0, 1.0, 4.0, 7.0, 0.0, 3.0, 6.0]);
+
+        let augmentation = Augmentation { mirror: true, shift: 2, rotation: 30, scale: 30, erase: 0 };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut different = HashSet::new();
+        for _ in 0..50 {
+            augmentation.apply(shape, &[7.0; 9], &mut out, &mut rng);
+            assert!(out.iter().all(|value| (value - 7.0).abs() < 1e-5), "{out:?}");
+            augmentation.apply(shape, &src, &mut out, &mut rng);
+            different.insert(out.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
+        }
+        assert!(different.len() > 45, "{}", different.len());
+    }
+
     proptest! {
         #[test]
-        fn any_setting_fills_the_whole_image(mirror: bool, shift in 0_usize..40, erase in 0_usize..40, seed: u64) {
+        fn any_setting_fills_the_whole_image(
+            mirror: bool, shift in 0_usize..40, erase in 0_usize..40, rotation in 0_u32..180, scale in 0_u32..90, seed: u64,
+        ) {
             let mut out = vec![f32::NAN; SHAPE.pixels()];
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            Augmentation { mirror, shift, erase }.apply(SHAPE, &image(), &mut out, &mut rng);
+            Augmentation { mirror, shift, erase, rotation, scale }.apply(SHAPE, &image(), &mut out, &mut rng);
             prop_assert!(out.iter().all(|value| value.is_finite()));
+            // Linear interpolation stays between the least and the greatest pixel.
+            prop_assert!(out.iter().all(|value| (0.0..=SHAPE.pixels() as f32 + 1e-3).contains(value)));
         }
     }
 }

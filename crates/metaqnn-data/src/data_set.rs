@@ -158,6 +158,18 @@ impl DataSet {
         }
     }
 
+    /// This data set with other images of the same classes, and their fingerprint.
+    pub(crate) fn with_images(
+        self,
+        train: LabelledImages,
+        valid: LabelledImages,
+        test: LabelledImages,
+        max_value: u8,
+    ) -> Self {
+        let fingerprint = fingerprint(max_value, [&train, &valid, &test]);
+        Self { train, valid, test, max_value, fingerprint, ..self }
+    }
+
     /// The shape of its images.
     #[must_use]
     pub fn shape(&self) -> ImageShape {

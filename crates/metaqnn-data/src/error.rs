@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::resize::ImageSize;
 use crate::source::DataSource;
 
 /// Why a data set could not be found, read, split or fetched.
@@ -91,6 +92,24 @@ pub enum DataError {
         wanted: usize,
         /// Images there are to take them from; one at least must stay for training.
         available: usize,
+    },
+
+    /// A size to which images cannot be resized.
+    #[error("image size {given:?}: {reason}")]
+    ImageSize {
+        /// What was asked for.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Images could not be resized.
+    #[error("the images could not be resized to {size}: {reason}")]
+    Resize {
+        /// The size.
+        size: ImageSize,
+        /// What the library said.
+        reason: String,
     },
 
     /// A download failed for good.

@@ -23,6 +23,7 @@
 //! - `load`: [`load`], from a name to a data set; `files` says which files that takes and where they may lie;
 //! - `digits`, `idx`, `cifar`, `svhn`: one format each, read through `file_reader`, where every error gets its file
 //!   and offset; `mat`, the container of `svhn`;
+//! - `resize`: [`ImageSize`], images made larger or smaller as they are loaded;
 //! - `split`: which images are for validation, and [`stratified_subset`];
 //! - `normalize`, `augment`, `batches`: from bytes to what a network sees, the inner loop of training;
 //! - `fetch`: [`fetch`], downloads from the public homes;
@@ -43,6 +44,7 @@ mod load;
 mod mat;
 mod normalize;
 mod report;
+mod resize;
 mod source;
 mod split;
 mod svhn;
@@ -55,5 +57,6 @@ pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_
 pub use load::{load, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
 pub use report::{ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, list};
+pub use resize::ImageSize;
 pub use source::{DataSource, data_dir};
 pub use split::{DEFAULT_SPLIT_SEED, SplitSettings, stratified_subset};

@@ -12,6 +12,8 @@ pub struct WorkerSetup {
     pub data: String,
     /// Folder of the data sets.
     pub data_dir: String,
+    /// HEIGHTxWIDTH that the images have or are resized to.
+    pub image_size: String,
     /// Every setting, as TOML.
     pub settings: String,
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metaqnn_core::ports::{FinalEvaluation, TrainingProgress};
 use metaqnn_core::study::{Evaluation, Failure, TrialNumber};
@@ -13,6 +13,12 @@ use crate::protocol::{Job, Report, WorkerSetup};
 
 /// Times that a trial is begun before a dying worker counts as its failure.
 const ATTEMPTS: u32 = 3;
+
+/// Times in a row that the process at one place may die before or between jobs; after that it would go on for ever.
+const DEATHS_WITHOUT_A_RESULT: u32 = 5;
+
+/// How long a process whose output ended may take to end itself.
+const PATIENCE_AT_END: Duration = Duration::from_secs(2);
 
 /// Why there is no worker.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,11 @@ struct Worker {
     input: Option<ChildStdin>,
     /// Counts the processes that had this place, so that a late word of a dead one is not taken for its successor's.
     generation: u64,
+    /// Whether this process has said that it is ready.
+    ready: bool,
+    /// Processes at this place that died, since the last result, while they had begun no job.
+    deaths_without_a_result: u32,
+    /// The job and how often it was begun.
     job: Option<(Job, u32)>,
 }
 
@@ -117,11 +128,12 @@ impl WorkerPool {
         }
     }
 
-    /// Waits at most `timeout` for the next event.
+    /// Waits at most `timeout` for the next event. A worker that died is replaced; the trial that it had in training is begun
+    /// again with the same seed, three times in all.
     ///
     /// # Errors
     ///
-    /// [`PoolError`] where a worker cannot work at all.
+    /// [`PoolError`] where a worker cannot work at all: it says so, or dies again and again without a job in training.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<PoolEvent>, PoolError> {
         let (index, generation, message) = match self.receiver.recv_timeout(timeout) {
             Ok(message) => message,
@@ -134,18 +146,22 @@ impl WorkerPool {
         match (message, trial) {
             (Message::Said(report, bytes), _) => match (*report, trial) {
                 (Report::Unable(reason), _) => Err(PoolError::Unable { worker: index, reason }),
+                (Report::Ready, _) => {
+                    self.workers[index].ready = true;
+                    Ok(None)
+                }
                 (Report::Progress(progress), Some(trial)) => Ok(Some(PoolEvent::Progress(index, trial, progress))),
                 (Report::Evaluated(evaluation), Some(trial)) => {
-                    self.workers[index].job = None;
+                    self.workers[index].done();
                     Ok(Some(PoolEvent::Evaluated(trial, evaluation)))
                 }
                 (Report::Final(mut result, _), Some(trial)) => {
-                    self.workers[index].job = None;
+                    self.workers[index].done();
                     result.weights = bytes;
                     Ok(Some(PoolEvent::Final(trial, Ok(result))))
                 }
                 (Report::FinalFailed(reason), Some(trial)) => {
-                    self.workers[index].job = None;
+                    self.workers[index].done();
                     Ok(Some(PoolEvent::Final(trial, Err(reason))))
                 }
                 _ => Ok(None),
@@ -154,18 +170,21 @@ impl WorkerPool {
         }
     }
 
-    /// Starts a new process in the place of one that died, with its job where it was not tried too often.
+    /// Starts a new process in the place of one that died, with its job where it was not begun too often.
     fn replace(&mut self, index: usize) -> Result<Option<PoolEvent>, PoolError> {
-        let how = self.workers[index].child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let how = end(&mut self.workers[index].child);
         let job = self.workers[index].job.take();
+        let had_begun = self.workers[index].ready && job.is_some();
+        let deaths = self.workers[index].deaths_without_a_result + u32::from(!had_begun);
+        if deaths >= DEATHS_WITHOUT_A_RESULT {
+            let reason = format!("it ended {deaths} times without a job in training: {how}");
+            return Err(PoolError::Unable { worker: index, reason });
+        }
         let generation = self.workers[index].generation + 1;
-        self.workers[index] = self.spawn(index, generation)?;
-        let Some((job, attempts)) = job else {
-            // It died without a job, so it would again.
-            return Err(PoolError::Unable { worker: index, reason: format!("it ended before it had a job: {how}") });
-        };
-        if attempts < ATTEMPTS {
-            self.workers[index].job = Some((job, attempts + 1));
+        self.workers[index] = Worker { deaths_without_a_result: deaths, ..self.spawn(index, generation)? };
+        let Some((job, attempts)) = job else { return Ok(None) };
+        if !had_begun || attempts < ATTEMPTS {
+            self.workers[index].job = Some((job, attempts + u32::from(had_begun)));
             self.send(index);
             return Ok(None);
         }
@@ -204,8 +223,31 @@ impl WorkerPool {
             let sender = self.sender.clone();
             std::thread::spawn(move || listen(BufReader::new(output), &sender, index, generation));
         }
-        Ok(Worker { child, input, generation, job: None })
+        Ok(Worker { child, input, generation, ready: false, deaths_without_a_result: 0, job: None })
     }
+}
+
+impl Worker {
+    /// Its job has a result.
+    fn done(&mut self) {
+        self.job = None;
+        self.deaths_without_a_result = 0;
+    }
+}
+
+/// Waits for a process whose output has ended, and says how it ended. One that goes on all the same is of no more use.
+fn end(child: &mut Child) -> String {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE_AT_END {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.to_string(),
+            Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+            Err(error) => return error.to_string(),
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    "it closed its output or wrote what is no report, and was ended".into()
 }
 
 impl Drop for WorkerPool {

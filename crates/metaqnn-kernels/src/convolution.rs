@@ -2,7 +2,7 @@
 //!
 //! In NHWC a row of a window is one run of `kernel_size` · C numbers, so an output position is the sum over `kernel_size` runs of input
 //! times weights. A tile of positions × output channels is kept in registers over all of them. The gradient of the input is the
-//! same sweep over the gradient of the output with turned weights ([`Packed::of_turned`]), the gradient of the weights the
+//! same sweep over the gradient of the output with turned weights ([`Packed::pack_turned`]), the gradient of the weights the
 //! product the other way round ([`add_weight_gradient`]).
 
 use crate::lanes::{LANES, Lanes, vectorized};

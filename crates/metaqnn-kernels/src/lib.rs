@@ -15,6 +15,9 @@
 //! On x86-64 with AVX2 and FMA, asked for at run time, vector instructions are used; elsewhere the same code runs on
 //! arrays of eight numbers. The same machine gives the same bits.
 
+#![allow(clippy::needless_range_loop, reason = "loops over registers are written as in the formulas")]
+#![allow(clippy::too_many_arguments, reason = "a kernel has as many tensors and sizes as it has")]
+
 mod lanes;
 mod tiles;
 

@@ -69,4 +69,4 @@ mod speed;
 pub use error::StoreError;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use study_file::StudyFile;
-pub use study_reader::{Counts, Detail, StoredTrial, StudyReader};
+pub use study_reader::{Counts, Detail, LoggedEvent, StoredTrial, StudyReader};

@@ -1,4 +1,4 @@
--- A study of metaqnn, schema 1. This file is the whole schema: read it to query a study with any SQLite program.
+-- A study of metaqnn, schema 2. This file is the whole schema: read it to query a study with any SQLite program.
 --
 -- Numbers with a fraction are declared ANY and checked to be real: a column declared REAL would store -0.0 as 0.0, and
 -- what is stored must come back bit for bit. SQLite has no NaN: where one may occur, it is stored as NULL.
@@ -96,6 +96,14 @@ CREATE TABLE run (
     run_seconds ANY NOT NULL CHECK (typeof(run_seconds) = 'real')
 ) STRICT;
 
+-- What ends the study where a later run raised it above what the settings say: the last row holds. Rows are only added.
+CREATE TABLE raised_limits (
+    raised         INTEGER PRIMARY KEY,
+    before_event   INTEGER NOT NULL,    -- the number of the next event when it was raised
+    models         INTEGER NOT NULL,    -- unique models to train; 0: until the budget is over
+    budget_seconds ANY NOT NULL CHECK (typeof(budget_seconds) = 'real') -- of all runs; 0: until the models are trained
+) STRICT;
+
 -- BEFORE INSERT as well as UPDATE and DELETE, since INSERT OR REPLACE deletes without a word to a trigger.
 CREATE TRIGGER study_changed BEFORE UPDATE ON study
     BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
@@ -137,3 +145,11 @@ CREATE TRIGGER event_deleted BEFORE DELETE ON event
 CREATE TRIGGER event_out_of_order BEFORE INSERT ON event
     WHEN NEW.event IS NOT (SELECT coalesce(max(event), -1) + 1 FROM event)
     BEGIN SELECT RAISE(ABORT, 'events are numbered from 0 without gaps'); END;
+
+CREATE TRIGGER raised_limits_changed BEFORE UPDATE ON raised_limits
+    BEGIN SELECT RAISE(ABORT, 'what a run was told never changes'); END;
+CREATE TRIGGER raised_limits_deleted BEFORE DELETE ON raised_limits
+    BEGIN SELECT RAISE(ABORT, 'what a run was told never changes'); END;
+CREATE TRIGGER raised_limits_replaced BEFORE INSERT ON raised_limits
+    WHEN EXISTS (SELECT 1 FROM raised_limits WHERE raised = NEW.raised)
+    BEGIN SELECT RAISE(ABORT, 'what a run was told never changes'); END;

@@ -1,6 +1,6 @@
-//! How fast events are stored and read in a large study; the samples for it.
+//! How fast events are asked for, told, stored and read in a large study, and what memory that takes; the samples for it.
 //!
-//! `cargo test --release -p metaqnn-store -- --ignored --nocapture speed`
+//! docs/performance.md has the commands and the figures. One test a process: each measures the memory of all of it.
 
 use std::fs;
 use std::process::Command;
@@ -8,9 +8,11 @@ use std::time::Instant;
 
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
+use metaqnn_core::settings::{self, Preset, Settings};
+use metaqnn_core::space::{Architecture, SearchSpace};
 use metaqnn_core::study::{
-    Accuracy, CurvePoint, Evaluation, EventKind, EventRecord, Outcome, StudyHeader, Transition, TrialNumber,
-    TrialRecord,
+    Accuracy, Ask, CurvePoint, Evaluation, EventKind, EventRecord, Outcome, Study, StudyHeader, Transition,
+    TrialNumber, TrialRecord,
 };
 
 use crate::{Detail, StudyFile};
@@ -125,6 +127,96 @@ fn speed_at_100_000_trials() {
     let reading = ["--exact", "speed::speed_of_reading", "--ignored", "--nocapture"];
     let program = std::env::current_exe().unwrap();
     assert!(Command::new(program).args(reading).env(STUDY, &path).status().unwrap().success());
+}
+
+/// Memory of the process now, in bytes.
+#[cfg(target_os = "linux")]
+fn resident_memory() -> f64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+}
+
+/// What a coordinator does for a trial beside training: ask, tell, store; in the paper's space and with its learning.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes minutes; prints figures"]
+fn speed_at_100_000_trials_of_ask_tell_and_store() {
+    const TRIALS: u64 = 100_000;
+    const MEASURED: u64 = 1_000;
+    let mut document = Preset::Paper.document("svhn").unwrap();
+    // So many different architectures are found at random only.
+    settings::set(&mut document, "agent.epsilon_schedule=[{ epsilon = 1.0, models = 10000000 }]").unwrap();
+    settings::set(&mut document, "limits.memory_mib=0").unwrap();
+    let settings = Settings::from_toml(&document.to_string()).unwrap();
+    let space = || SearchSpace::new(settings.space.clone(), MapShape::new(3, 32, 32), 10).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.study");
+    let before = resident_memory();
+    let mut file = StudyFile::create(&path, &header()).unwrap();
+    let mut study = Study::new(settings.clone(), space(), 1);
+    file.reader.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+    let mut stored = 0;
+    let mut search = |study: &mut Study, file: &mut StudyFile, until: u64| {
+        let (first, cpu, wall) = (stored, cpu_seconds(), Instant::now());
+        while stored < until {
+            match study.ask(0.0, 0.0) {
+                Ask::Trial(asked) => {
+                    let evaluation = made_up(&asked.architecture);
+                    file.append(&study.tell(asked.trial, evaluation, 0.0).unwrap()).unwrap();
+                    stored += 1;
+                }
+                Ask::Event(event) => file.append(&event).unwrap(),
+                other => panic!("{other:?}"),
+            }
+        }
+        let micros = |seconds: f64| seconds / (until - first) as f64 * 1e6;
+        (micros(cpu_seconds() - cpu), micros(wall.elapsed().as_secs_f64()))
+    };
+    let (cpu, _) = search(&mut study, &mut file, TRIALS);
+    println!("ask, tell and store, the first {TRIALS} trials, without sync: {cpu:.0} µs of CPU a trial");
+    let memory = (resident_memory() - before) / TRIALS as f64;
+    println!("memory of study and file: {memory:.0} bytes a trial (SQLite's cache of 32 MiB included)");
+    let (cpu, _) = search(&mut study, &mut file, TRIALS + MEASURED);
+    println!("ask, tell and store at {TRIALS} trials, without sync: {cpu:.0} µs of CPU a trial");
+    assert!(cpu < 1_000.0, "a trial takes {cpu} µs of CPU");
+    file.reader.connection.pragma_update(None, "synchronous", "FULL").unwrap();
+    let (cpu, wall) = search(&mut study, &mut file, TRIALS + 2 * MEASURED);
+    println!("ask, tell and store at {TRIALS} trials, with sync: {cpu:.0} µs of CPU, {wall:.0} µs in all");
+    assert!(memory < 1024.0, "a trial takes {memory} bytes");
+
+    // A study that goes on is read from the file.
+    let (wall, mut study) = (Instant::now(), Study::new(settings.clone(), space(), 1));
+    file.reader
+        .visit_events(&mut |event| {
+            study.replay(&event).unwrap();
+            true
+        })
+        .unwrap();
+    println!("replay: {:.0} µs an event", wall.elapsed().as_secs_f64() / study.events() as f64 * 1e6);
+}
+
+/// A result that is a matter of the architecture alone.
+#[cfg(target_os = "linux")]
+fn made_up(architecture: &Architecture) -> Evaluation {
+    let hash = architecture
+        .to_string()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let valid_accuracy = 0.1 + 0.8 * (hash >> 11) as f64 / (1_u64 << 53) as f64;
+    let point = |epoch: u32| CurvePoint {
+        epoch,
+        train_loss: 2.3 / f64::from(epoch),
+        valid_accuracy: valid_accuracy * f64::from(epoch) / 20.0,
+    };
+    Evaluation {
+        outcome: Outcome::Complete { valid_accuracy: Accuracy::new(valid_accuracy).unwrap() },
+        curve: (1..=20).map(point).collect(),
+        epochs: 20,
+        tries: 1,
+        train_seconds: 12.5,
+    }
 }
 
 /// Names the study that [`speed_of_reading`] reads.

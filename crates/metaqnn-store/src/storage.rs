@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use metaqnn_core::ports::Storage;
-use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, Outcome, StudyHeader, TrialNumber, TrialRecord};
+use metaqnn_core::study::{
+    EventKind, EventRecord, FinalRecord, Outcome, RaisedLimits, StudyHeader, TrialNumber, TrialRecord,
+};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
@@ -31,6 +33,14 @@ impl Storage for StudyFile {
 
     fn finals(&self) -> Result<Vec<FinalRecord>, StoreError> {
         self.reader.finals()
+    }
+
+    fn raise_limits(&mut self, limits: RaisedLimits) -> Result<(), StoreError> {
+        self.write(|writer| writer.raised_limits(limits))
+    }
+
+    fn raised_limits(&self) -> Result<Option<RaisedLimits>, StoreError> {
+        self.reader.raised_limits()
     }
 
     fn note_run_seconds(&mut self, seconds: f64) -> Result<(), StoreError> {
@@ -172,6 +182,17 @@ impl<'a> Writer<'a> {
                 encoder.real("the time of the training", record.train_seconds)?,
                 losses_to_json(&record.train_losses),
                 &record.weights,
+            ),
+        )
+    }
+
+    fn raised_limits(&self, limits: RaisedLimits) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO raised_limits (before_event, models, budget_seconds)
+             VALUES ((SELECT coalesce(max(event), -1) + 1 FROM event), ?1, ?2)",
+            (
+                self.encoder.whole("the number of models", limits.models)?,
+                self.encoder.real("the budget", limits.budget_seconds)?,
             ),
         )
     }

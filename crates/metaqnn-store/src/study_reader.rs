@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, StudyHeader, TrialNumber, TrialRecord};
+use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use crate::error::StoreError;
@@ -25,11 +25,11 @@ const TRIALS_FROM_TRIAL: &str = "
     CROSS JOIN event ON event.trial = trial.trial AND event.kind = 'trial'
     LEFT JOIN final ON final.trial = trial.trial";
 const TRIALS_FROM_EVENT: &str = "
-    SELECT trial.*, event.event, event.epsilon, event.q_table_hash, event.run_seconds, final.test_accuracy
+    SELECT trial.*, event.event, event.kind, event.epsilon, event.q_table_hash, event.run_seconds, final.test_accuracy
     FROM event
     CROSS JOIN trial ON trial.trial = event.trial
     LEFT JOIN final ON final.trial = trial.trial
-    WHERE event.kind = 'trial'
+    WHERE event.kind = 'trial' OR ?1
     ORDER BY event.event";
 
 /// A study, read only: nothing is ever written to it, and it may be in use by a coordinator.
@@ -56,6 +56,16 @@ pub struct StoredTrial {
     pub record: TrialRecord,
     /// Accuracy on the test data, in [0, 1], once it was measured by a final training.
     pub test_accuracy: Option<f64>,
+}
+
+/// An event of the log with the trial that it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoggedEvent {
+    /// A trial ended.
+    Trial(StoredTrial),
+    /// The architecture of a finished trial was sampled again, and the agent learned from the stored result. `event`,
+    /// `epsilon`, `q_table_hash` and `run_seconds` are those of this event; the rest is of the finished trial.
+    Repeat(StoredTrial),
 }
 
 /// How much of a trial to read.
@@ -200,7 +210,23 @@ impl StudyReader {
     ///
     /// When the file cannot be read.
     pub fn visit_trials(&self, detail: Detail, visit: &mut dyn FnMut(StoredTrial) -> bool) -> Result<(), StoreError> {
-        self.visit(TRIALS_FROM_EVENT, [], |row| Ok(visit(self.stored_trial(row, detail)?)))
+        self.visit(TRIALS_FROM_EVENT, [false], |row| Ok(visit(self.stored_trial(row, detail)?)))
+    }
+
+    /// Calls `visit` with every event, trials and repeats, in order, until it returns false. One at a time is in memory.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn visit_log(&self, detail: Detail, visit: &mut dyn FnMut(LoggedEvent) -> bool) -> Result<(), StoreError> {
+        self.visit(TRIALS_FROM_EVENT, [true], |row| {
+            let trial = self.stored_trial(row, detail)?;
+            Ok(visit(match row.get::<String>("kind")?.as_str() {
+                "trial" => LoggedEvent::Trial(trial),
+                "repeat" => LoggedEvent::Repeat(trial),
+                other => return Err(row.damaged("kind", format!("{other:?} is no kind of event"))),
+            }))
+        })
     }
 
     /// Calls `visit` with every event in order, until it returns false. One event at a time is in memory.
@@ -299,6 +325,17 @@ impl StudyReader {
     pub fn final_weights(&self, trial: TrialNumber) -> Result<Option<Vec<u8>>, StoreError> {
         let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
         self.first("SELECT weights FROM final WHERE trial = ?1", [number], |row| row.get("weights"))
+    }
+
+    /// What ends the study as last raised by a later run; `None` where its settings hold.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn raised_limits(&self) -> Result<Option<RaisedLimits>, StoreError> {
+        self.first("SELECT models, budget_seconds FROM raised_limits ORDER BY raised DESC LIMIT 1", [], |row| {
+            Ok(RaisedLimits { models: row.whole("models")?, budget_seconds: row.get("budget_seconds")? })
+        })
     }
 
     /// Seconds that the study has run, over all its runs: what was noted last, and at least what the last event says.
@@ -431,8 +468,7 @@ mod tests {
         assert!(!top.contains("TEMP B-TREE"), "{top}");
         let one = plan(&format!("{TRIALS_FROM_TRIAL} WHERE trial.trial = ?1"));
         assert!(!one.contains("SCAN"), "{one}");
-        // The one parameter is made use of for nothing here.
-        let all = plan(&format!("{TRIALS_FROM_EVENT} LIMIT ?1"));
+        let all = plan(TRIALS_FROM_EVENT);
         assert!(all.starts_with("SCAN event; SEARCH trial USING INTEGER PRIMARY KEY"), "{all}");
         assert!(!all.contains("TEMP B-TREE"), "{all}");
     }

@@ -49,7 +49,7 @@ impl CpuLearner {
         let squares = if matches!(settings.optimizer, Optimizer::Adam { .. }) { n } else { 0 };
         Ok(CpuLearner {
             network,
-            optimizer: settings.optimizer.clone(),
+            optimizer: settings.optimizer,
             weight_decay: settings.weight_decay,
             label_smoothing: settings.label_smoothing as f32,
             steps: 0,

@@ -185,14 +185,23 @@ pub fn normalizer(data: &DataSet, settings: &TrainingSettings) -> Normalizer {
     Normalizer::fit(kind, &data.train, data.max_value)
 }
 
-/// The augmentation that `settings` mean for `data`: mirrored only where that is safe, shifted by up to an eighth of the side.
+/// The augmentation that `settings` mean for `data`: mirrored only where that is safe, shifted by up to an eighth
+/// of the side.
 pub fn augmentation(data: &DataSet, settings: &TrainingSettings) -> Option<Augmentation> {
     let side = data.shape().height.min(data.shape().width);
-    let augmentation = match settings.augmentation {
+    let choice = match settings.augmentation {
+        AugmentationChoice::Auto if data.mirror_is_safe => AugmentationChoice::MirrorAndShift,
+        AugmentationChoice::Auto => AugmentationChoice::Warp,
+        choice => choice,
+    };
+    let augmentation = match choice {
         AugmentationChoice::None => Augmentation::default(),
         AugmentationChoice::Mirror => Augmentation { mirror: data.mirror_is_safe, ..Augmentation::default() },
         AugmentationChoice::MirrorAndShift => {
             Augmentation { mirror: data.mirror_is_safe, shift: side / 8, ..Augmentation::default() }
+        }
+        AugmentationChoice::Warp | AugmentationChoice::Auto => {
+            Augmentation { mirror: data.mirror_is_safe, shift: side / 8, rotation: 15, scale: 15, erase: 0 }
         }
     };
     (!augmentation.is_none()).then_some(augmentation)

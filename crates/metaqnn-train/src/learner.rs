@@ -29,7 +29,7 @@ pub enum StepLoss {
     /// It is known.
     Known(f32),
     /// It is still being computed: a tensor of shape 1 without gradients; reading it waits for the device.
-    Pending(Tensor<1>),
+    Pending(Box<Tensor<1>>),
 }
 
 impl StepLoss {
@@ -101,7 +101,7 @@ impl Learner {
     pub fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> StepLoss {
         match &mut self.engine {
             Engine::Cpu(learner) => StepLoss::Known(learner.step(images, labels, learning_rate)),
-            Engine::Burn(learner, _) => StepLoss::Pending(learner.step(images, labels, learning_rate)),
+            Engine::Burn(learner, _) => StepLoss::Pending(Box::new(learner.step(images, labels, learning_rate))),
         }
     }
 

@@ -250,10 +250,10 @@ impl<'a> Try<'a> {
 
     fn run(&mut self, report: &mut dyn FnMut(TrainingProgress)) -> TryEnd {
         let task = self.task;
-        let epochs = task.settings.epochs.max(1);
         let batch_size = task.settings.batch_size.max(1) as usize;
         let mut batches = Batches::new(task.train, task.normalizer, task.augmentation, batch_size);
         let steps_in_epoch = batches.in_a_pass();
+        let epochs = task.settings.epochs_of(steps_in_epoch);
         let total_steps = steps_in_epoch * epochs as usize;
         let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
         let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
@@ -386,7 +386,7 @@ impl LossMeter {
         match loss {
             StepLoss::Known(loss) => self.sum += f64::from(loss) * images as f64,
             StepLoss::Pending(loss) => {
-                let loss = loss * images as f64;
+                let loss = *loss * images as f64;
                 self.pending = Some(match self.pending.take() {
                     Some(pending) => pending + loss,
                     None => loss,

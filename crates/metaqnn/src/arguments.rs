@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::Preset;
+use metaqnn_data::ImageSize;
 
 /// Designs convolutional neural networks by reinforcement learning (MetaQNN, Baker et al., ICLR 2017).
 #[derive(Parser)]
@@ -31,8 +32,10 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: metaqnn show studies/digits-2026-01-31-1.study 17")]
     Show(ShowArguments),
     /// Every trial in the order in which the agent learned of it.
-    #[command(after_help = "Example: metaqnn log studies/digits-2026-01-31-1.study --json")]
-    Log(StudyArguments),
+    #[command(
+        after_help = "Examples:\n  metaqnn log studies/digits-2026-01-31-1.study --json\n  metaqnn log studies/digits-2026-01-31-1.study --events"
+    )]
+    Log(LogArguments),
     /// The Q-table: state, action, value, updates.
     #[command(after_help = "Example: metaqnn qvalues studies/digits-2026-01-31-1.study --json")]
     Qvalues(StudyArguments),
@@ -89,15 +92,40 @@ pub(crate) struct SearchArguments {
     pub(crate) settings: SettingsArguments,
     #[command(flatten)]
     pub(crate) data_dir: DataArguments,
-    /// Stop after so many unique models.
-    #[arg(long, value_name = "N")]
-    pub(crate) models: Option<u64>,
-    /// Stop when the time is up, final training included: 90s, 30m, 2h.
-    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
-    pub(crate) budget: Option<f64>,
+    #[command(flatten)]
+    pub(crate) size: SizeArguments,
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
     /// The study's file [default: studies/DATA-DATE-N.study].
     #[arg(long, value_name = "FILE")]
     pub(crate) study: Option<PathBuf>,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// default, paper, random.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ResumeArguments {
+    /// The study's file.
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// How long a run goes on and with what: what `search` and `resume` share.
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    /// Stop after so many unique models; `resume` can raise it.
+    #[arg(long, value_name = "N")]
+    pub(crate) models: Option<u64>,
+    /// Stop when the time of all runs is up, final training included: 90s, 30m, 2h; `resume` can raise it.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub(crate) budget: Option<f64>,
     /// Worker processes [default: one a core].
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u32>,
@@ -107,41 +135,16 @@ pub(crate) struct SearchArguments {
     /// cpu, cuda:0, vulkan:0, metal:0, rocm:0.
     #[arg(long)]
     pub(crate) device: Option<String>,
-    /// Seed of everything random.
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// default, paper, random.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) agent: Option<String>,
     /// The result as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
-pub(crate) struct ResumeArguments {
-    /// The study's file.
-    pub(crate) study: PathBuf,
-    #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
-    /// Raise the number of unique models.
-    #[arg(long, value_name = "N")]
-    pub(crate) models: Option<u64>,
-    /// Raise the budget, which counts the time of all runs.
-    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
-    pub(crate) budget: Option<f64>,
-    /// Worker processes.
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<u32>,
-    /// Threads of each worker.
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<u32>,
-    /// Device.
-    #[arg(long)]
-    pub(crate) device: Option<String>,
-    /// The result as JSON on standard output.
-    #[arg(long)]
-    pub(crate) json: bool,
+pub(crate) struct SizeArguments {
+    /// Resize the images: HEIGHTxWIDTH, or one number for both, each in 8..=224.
+    #[arg(long, value_name = "HxW")]
+    pub(crate) size: Option<ImageSize>,
 }
 
 #[derive(Args)]
@@ -151,6 +154,15 @@ pub(crate) struct StudyArguments {
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct LogArguments {
+    #[command(flatten)]
+    pub(crate) study: StudyArguments,
+    /// Also the events in which the agent drew an architecture again and learned from its stored result.
+    #[arg(long)]
+    pub(crate) events: bool,
 }
 
 #[derive(Args)]
@@ -193,6 +205,8 @@ pub(crate) struct TrainArguments {
     pub(crate) settings: SettingsArguments,
     #[command(flatten)]
     pub(crate) data_dir: DataArguments,
+    #[command(flatten)]
+    pub(crate) size: SizeArguments,
     /// Device.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,

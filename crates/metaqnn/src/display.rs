@@ -1,7 +1,8 @@
 //! How results look: tables for people, JSON for programs.
 
+use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Outcome, TrialRecord};
-use metaqnn_store::StoredTrial;
+use metaqnn_store::{LoggedEvent, StoredTrial};
 use serde_json::{Value, json};
 
 /// The JSON object of a trial.
@@ -22,6 +23,34 @@ pub(crate) fn trial_json(trial: &StoredTrial) -> Value {
     })
 }
 
+/// The JSON object of an event: that of its trial, with the ε of the event; `named`: and with the kind of the event.
+pub(crate) fn event_json(event: &LoggedEvent, named: bool) -> Value {
+    let (name, trial) = match event {
+        LoggedEvent::Trial(trial) => ("trial", trial),
+        LoggedEvent::Repeat(trial) => ("repeat", trial),
+    };
+    let mut value = trial_json(trial);
+    if named {
+        value["event"] = json!(name);
+    }
+    value
+}
+
+/// An event in one line.
+pub(crate) fn event_line(event: &LoggedEvent) -> String {
+    let (trial, again) = match event {
+        LoggedEvent::Trial(trial) => (trial, ""),
+        LoggedEvent::Repeat(trial) => (trial, "again: "),
+    };
+    let record = &trial.record;
+    let result = record
+        .evaluation
+        .outcome
+        .valid_accuracy()
+        .map_or_else(|| failure(record).unwrap_or_default(), |accuracy| format!("{:.2} %", 100.0 * accuracy.value()));
+    format!("trial {:>4}  epsilon {:.1}  {again}{result}  {}", record.trial, trial.epsilon, record.architecture)
+}
+
 /// Why a trial failed or was stopped, in words.
 pub(crate) fn failure(record: &TrialRecord) -> Option<String> {
     match &record.evaluation.outcome {
@@ -31,28 +60,76 @@ pub(crate) fn failure(record: &TrialRecord) -> Option<String> {
     }
 }
 
-/// The table of trials, best first.
+/// The table of trials, best first, for standard output: in a terminal too narrow for a row each architecture stands below
+/// its row.
 pub(crate) fn table(trials: &[StoredTrial]) -> String {
-    let mut text = format!(
-        "{:>4} {:>6} {:>8} {:>8} {:>10} {:>9} {:>7}  architecture\n",
+    table_in(trials, columns(&console::Term::stdout()))
+}
+
+/// Columns of a terminal; `None` where there is none.
+fn columns(terminal: &console::Term) -> Option<usize> {
+    terminal.size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// `text` and an architecture for standard error: in a terminal too narrow for both the architecture stands below.
+pub(crate) fn with_architecture(text: &str, architecture: &Architecture) -> String {
+    let architecture = architecture.to_string();
+    match columns(&console::Term::stderr()) {
+        Some(width) if text.len() + 1 + architecture.len() > width => {
+            format!("{text}\n{}", wrapped(&architecture, 5, width))
+        }
+        _ => format!("{text} {architecture}"),
+    }
+}
+
+/// `1 thing`, `2 things`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The table within `width` columns, where there are so few.
+fn table_in(trials: &[StoredTrial], width: Option<usize>) -> String {
+    let head = format!(
+        "{:>4} {:>5} {:>7} {:>6} {:>9} {:>7} {:>7}",
         "rank", "trial", "valid %", "test %", "params", "MFLOPs", "seconds"
     );
-    for (rank, trial) in trials.iter().enumerate() {
+    let architectures: Vec<String> = trials.iter().map(|trial| trial.record.architecture.to_string()).collect();
+    let longest = architectures.iter().map(String::len).max().unwrap_or(0);
+    let below = width.is_some_and(|width| head.len() + 2 + longest > width);
+    let mut text = head + if below { "\n" } else { "  architecture\n" };
+    for ((rank, trial), architecture) in (1..).zip(trials).zip(&architectures) {
         let record = &trial.record;
         let percent = |accuracy: Option<f64>| accuracy.map_or("–".into(), |a| format!("{:.2}", 100.0 * a));
         text += &format!(
-            "{:>4} {:>6} {:>8} {:>8} {:>10} {:>9.2} {:>7.1}  {}\n",
-            rank + 1,
+            "{rank:>4} {:>5} {:>7} {:>6} {:>9} {:>7.2} {:>7.1}",
             record.trial,
             percent(record.evaluation.outcome.valid_accuracy().map(|a| a.value())),
             percent(trial.test_accuracy),
             record.params,
             record.flops as f64 / 1e6,
             record.evaluation.train_seconds,
-            record.architecture,
         );
+        text += &match width {
+            Some(width) if below => format!("\n{}\n", wrapped(architecture, 5, width)),
+            _ => format!("  {architecture}\n"),
+        };
     }
     text
+}
+
+/// An architecture over lines of at most `width` columns, broken between layers and indented.
+fn wrapped(architecture: &str, indent: usize, width: usize) -> String {
+    let mut lines = vec![" ".repeat(indent)];
+    for layer in architecture.split_inclusive("), ") {
+        let line = lines.last().map_or(0, String::len);
+        if line > indent && line + layer.trim_end().len() > width {
+            lines.push(" ".repeat(indent + 1));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(layer);
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 /// Seconds as people say them.
@@ -62,5 +139,54 @@ pub(crate) fn duration(seconds: f64) -> String {
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metaqnn_core::study::{Accuracy, Evaluation, TrialNumber};
+
+    use super::*;
+
+    fn trial(architecture: &str) -> StoredTrial {
+        let outcome = Outcome::Complete { valid_accuracy: Accuracy::of(987, 1_000) };
+        StoredTrial {
+            event: 0,
+            epsilon: 1.0,
+            q_table_hash: String::new(),
+            run_seconds: 0.0,
+            record: TrialRecord {
+                trial: TrialNumber(17),
+                architecture: architecture.parse().unwrap(),
+                seed: 0,
+                params: 123_456,
+                flops: 2_500_000,
+                evaluation: Evaluation { outcome, curve: Vec::new(), epochs: 1, tries: 1, train_seconds: 1.25 },
+                transitions: Vec::new(),
+            },
+            test_accuracy: None,
+        }
+    }
+
+    #[test]
+    fn the_table_keeps_to_the_width_of_the_terminal() {
+        let long = format!("[{}GAP(10), SM(10)]", "C(128,3,1), ".repeat(9));
+        let trials = [trial("[C(16,3,1), SM(10)]"), trial(&long)];
+        for width in [60, 80, 100, 172] {
+            let text = table_in(&trials, Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            assert_eq!(text.matches("C(128,3,1)").count(), 9);
+        }
+        assert_eq!(table_in(&trials[..1], Some(80)).lines().count(), 2);
+        assert_eq!(table_in(&trials, None).lines().count(), 3);
+        assert_eq!(
+            table_in(&trials[..1], None),
+            "rank trial valid % test %    params  MFLOPs seconds  architecture\n   1    17   98.70      –    123456    2.50     1.2  [C(16,3,1), SM(10)]\n"
+        );
+    }
+
+    #[test]
+    fn durations_are_said_in_words() {
+        assert_eq!([59.4, 60.0, 3_661.0].map(duration), ["59 s", "1 min 00 s", "1 h 01 min"]);
     }
 }

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, anyhow};
 use metaqnn_core::study::{Study, TrialNumber};
-use metaqnn_store::{Detail, StudyReader};
+use metaqnn_store::{Detail, LoggedEvent, StudyReader};
 use serde_json::json;
 
-use crate::arguments::{ConfigArguments, ShowArguments, StudyArguments, TopArguments};
+use crate::arguments::{ConfigArguments, LogArguments, ShowArguments, StudyArguments, TopArguments};
 use crate::{coordinator, display, setup};
 
 /// The best models.
@@ -78,19 +78,15 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
     Ok(0)
 }
 
-/// Every event, in order.
-pub(crate) fn log(arguments: &StudyArguments) -> Result<i32> {
-    let reader = StudyReader::open(&arguments.study)?;
-    reader.visit_trials(Detail::Summary, &mut |trial| {
-        if arguments.json {
-            println!("{}", display::trial_json(&trial));
-        } else {
-            let record = &trial.record;
-            let result = record.evaluation.outcome.valid_accuracy().map_or_else(
-                || display::failure(record).unwrap_or_default(),
-                |accuracy| format!("{:.4}", accuracy.value()),
-            );
-            println!("{:>5} epsilon {:.1} {result} {}", record.trial, trial.epsilon, record.architecture);
+/// Every trial in the order in which the agent learned of it; where asked for, the repeats between them.
+pub(crate) fn log(arguments: &LogArguments) -> Result<i32> {
+    let reader = StudyReader::open(&arguments.study.study)?;
+    let (json, events) = (arguments.study.json, arguments.events);
+    reader.visit_log(Detail::Summary, &mut |entry| {
+        match &entry {
+            LoggedEvent::Repeat(_) if !events => {}
+            _ if json => println!("{}", display::event_json(&entry, events)),
+            _ => println!("{}", display::event_line(&entry)),
         }
         true
     })?;

@@ -7,8 +7,11 @@ mod data_command;
 mod display;
 mod inspect;
 mod progress;
+mod run;
 mod setup;
 mod space_command;
+mod study_path;
+mod summary;
 mod train_command;
 mod worker;
 
@@ -21,6 +24,16 @@ use arguments::{Arguments, Verb};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // A reader that closed the pipe, as `head` does, is no failure worth words. (The signal for it must stay ignored: it
+        // would also end a coordinator that writes to a worker that died.)
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe")) {
+            std::process::exit(0);
+        }
+        hook(panic);
+    }));
     let arguments = Arguments::parse();
     let done = match arguments.verb {
         Verb::Search(search) => coordinator::search(&search),
@@ -39,7 +52,6 @@ fn main() {
     match done {
         Ok(code) => std::process::exit(code),
         Err(error) => {
-            // A reader that closed the pipe, as `head` does, is no failure worth words.
             eprintln!("error: {error:#}");
             std::process::exit(1);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{TrialNumber, TrialRecord};
+use metaqnn_core::study::{Failure, Outcome, TrialNumber, TrialRecord};
 
 use crate::display;
 
@@ -31,7 +31,8 @@ impl Progress {
     pub(crate) fn new(workers: usize) -> Self {
         let lines = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            // Cut to the terminal: a line that wraps would leave its parts behind when it is drawn anew.
+            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
             let status = line();
             let workers = (0..workers).map(|_| line()).collect();
@@ -52,19 +53,22 @@ impl Progress {
     pub(crate) fn best(&mut self, valid_accuracy: f64, record: &TrialRecord) {
         if self.best.is_none_or(|(best, _)| valid_accuracy > best) {
             self.best = Some((valid_accuracy, record.trial));
-            self.say(&format!(
-                "trial {:>4}: {:.2} % validation accuracy, best so far: {}",
-                record.trial,
-                100.0 * valid_accuracy,
-                record.architecture
-            ));
+            let text =
+                format!("trial {:>4}: {:.2} % validation accuracy, best so far:", record.trial, 100.0 * valid_accuracy);
+            self.say(&display::with_architecture(&text, &record.architecture));
         }
     }
 
-    /// A network that failed.
+    /// A network that failed; its architecture is left to `show`, since in a terminal many of them would push the best away.
     pub(crate) fn failed(&self, record: &TrialRecord) {
-        let reason = display::failure(record).unwrap_or_default();
-        self.say(&format!("trial {:>4}: {reason}: {}", record.trial, record.architecture));
+        let reason = match &record.evaluation.outcome {
+            // The one that is nothing out of the ordinary, in short.
+            Outcome::Failed { failure: Failure::FailedToLearn { valid_accuracy, .. } } => {
+                format!("failed to learn, {:.2} % validation accuracy", 100.0 * valid_accuracy)
+            }
+            _ => display::failure(record).unwrap_or_default(),
+        };
+        self.say(&format!("trial {:>4}: {reason}", record.trial));
     }
 
     /// What a worker does.
@@ -80,6 +84,10 @@ impl Progress {
             TrainingProgress::Step { progress, train_loss } => {
                 format!("{:>3.0} %, loss {train_loss:.3}", 100.0 * progress)
             }
+            // The final training does not measure it.
+            TrainingProgress::Epoch { point } if point.valid_accuracy == 0.0 => {
+                format!("epoch {}, loss {:.3}", point.epoch, point.train_loss)
+            }
             TrainingProgress::Epoch { point } => {
                 format!("epoch {}, {:.2} %", point.epoch, 100.0 * point.valid_accuracy)
             }
@@ -90,10 +98,11 @@ impl Progress {
 
     /// ε, models done, best so far, time left.
     pub(crate) fn status(&mut self, epsilon: f64, models: u64, of: u64, seconds_left: Option<f64>) {
-        let mut text = format!("epsilon {epsilon:.1}, {models} models");
-        if of > 0 {
-            text += &format!(" of {of}");
-        }
+        let mut text = format!("epsilon {epsilon:.1}, ");
+        text += &match of {
+            0 => display::count(models, "model"),
+            _ => format!("{models} of {}", display::count(of, "model")),
+        };
         if let Some((accuracy, trial)) = self.best {
             text += &format!(", best {:.2} % (trial {trial})", 100.0 * accuracy);
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::{self, Preset, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_data::{DEFAULT_SPLIT_SEED, DataSet, DataSource, SplitSettings, data_dir, load};
+use metaqnn_data::{DEFAULT_SPLIT_SEED, DataSet, DataSource, ImageSize, SplitSettings, data_dir, load};
 use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
@@ -41,11 +41,15 @@ pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Resul
     })
 }
 
-/// Reads a data set by the text of the DATA argument.
-pub(crate) fn data_set(data: &str, folder: Option<&Path>) -> Result<(DataSet, PathBuf)> {
+/// Reads a data set by the text of the DATA argument, its images resized where a size is given.
+pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize>) -> Result<(DataSet, PathBuf)> {
     let source: DataSource = data.parse()?;
     let folder = data_dir(folder)?;
     let set = load(&source, &folder, &split_settings())?;
+    let set = match size {
+        Some(size) => set.resized(size)?,
+        None => set,
+    };
     Ok((set, folder))
 }
 

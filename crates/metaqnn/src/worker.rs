@@ -22,7 +22,8 @@ pub(crate) fn work() -> Result<i32> {
 
 fn evaluator(start: &WorkerSetup) -> Result<NetworkEvaluator> {
     let settings = Settings::from_toml(&start.settings)?;
-    let (data, _) = setup::data_set(&start.data, Some(Path::new(&start.data_dir)))?;
+    let size = start.image_size.parse()?;
+    let (data, _) = setup::data_set(&start.data, Some(Path::new(&start.data_dir)), Some(size))?;
     let final_training = settings.final_phase.training;
     Ok(NetworkEvaluator::new(&settings.search.device, Arc::new(data), settings.training, final_training)?)
 }

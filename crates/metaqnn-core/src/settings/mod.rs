@@ -6,6 +6,6 @@ mod training;
 mod violation;
 
 pub use preset::{Preset, SettingsError, merge, set};
-pub use study_settings::{AgentName, FinalSettings, LimitSettings, SearchSettings, Settings};
+pub use study_settings::{AgentName, FinalSettings, LimitSettings, PruningSettings, SearchSettings, Settings};
 pub use training::{AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings};
 pub use violation::Violation;

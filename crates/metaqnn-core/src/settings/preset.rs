@@ -64,16 +64,22 @@ pub enum SettingsError {
     #[error("{0}")]
     Syntax(String),
     /// A key that is not a setting.
-    #[error("{key} is not a setting; there are: {}", known.join(", "))]
+    #[error("{key} is not a setting{}; there are: {}", did_you_mean(.suggestion), known.join(", "))]
     Unknown {
         /// The key with its tables.
         key: String,
+        /// The setting, with its tables, that was most likely meant, if one is near.
+        suggestion: Option<String>,
         /// The keys in its table.
         known: Vec<String>,
     },
     /// Values out of range.
     #[error("{}", lines(.0))]
     Violations(Vec<Violation>),
+}
+
+fn did_you_mean(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|setting| format!("; did you mean {setting}?")).unwrap_or_default()
 }
 
 fn lines(violations: &[Violation]) -> String {
@@ -90,20 +96,52 @@ fn parse(text: &str) -> Result<DocumentMut, SettingsError> {
 ///
 /// [`SettingsError::Unknown`] for a key that `base` does not have.
 pub fn merge(base: &mut DocumentMut, overlay: &DocumentMut) -> Result<(), SettingsError> {
-    merge_table(base.as_table_mut(), overlay.as_table(), "")
+    let settings = paths(base.as_table());
+    merge_table(base.as_table_mut(), overlay.as_table(), "", &settings)
 }
 
-fn merge_table(base: &mut Table, overlay: &Table, path: &str) -> Result<(), SettingsError> {
+fn merge_table(base: &mut Table, overlay: &Table, path: &str, settings: &[String]) -> Result<(), SettingsError> {
     for (key, item) in overlay.iter() {
         let full = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
         let known = base.iter().map(|(name, _)| name.to_string()).collect();
         match (base.get_mut(key), item) {
-            (None, _) => return Err(SettingsError::Unknown { key: full, known }),
-            (Some(Item::Table(inner)), Item::Table(new)) => merge_table(inner, new, &full)?,
+            (None, _) => {
+                let suggestion = nearest(&full, settings);
+                return Err(SettingsError::Unknown { key: full, suggestion, known });
+            }
+            (Some(Item::Table(inner)), Item::Table(new)) => merge_table(inner, new, &full, settings)?,
             (Some(slot), new) => replace(slot, new),
         }
     }
     Ok(())
+}
+
+/// Every table and setting, with its tables.
+fn paths(table: &Table) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (key, item) in table.iter() {
+        paths.push(key.to_string());
+        if let Some(inner) = item.as_table() {
+            paths.extend(self::paths(inner).into_iter().map(|path| format!("{key}.{path}")));
+        }
+    }
+    paths
+}
+
+/// The setting that `key` most likely means: one of that name in another table, the least deep one first, else the one
+/// that takes the fewest changes, no more than a third of the letters.
+fn nearest(key: &str, settings: &[String]) -> Option<String> {
+    let name = |path: &str| path.rsplit('.').next().unwrap_or(path).to_string();
+    let elsewhere = settings.iter().filter(|path| name(path) == name(key)).min_by_key(|path| path.matches('.').count());
+    let near = || {
+        settings
+            .iter()
+            .map(|path| (strsim::damerau_levenshtein(key, path), path))
+            .filter(|(changes, _)| 3 * changes <= key.len())
+            .min_by_key(|(changes, _)| *changes)
+            .map(|(_, path)| path)
+    };
+    elsewhere.or_else(near).cloned()
 }
 
 fn replace(slot: &mut Item, new: &Item) {
@@ -129,14 +167,15 @@ pub fn set(base: &mut DocumentMut, assignment: &str) -> Result<(), SettingsError
         Ok(document) => document["v"].clone(),
         Err(_) => toml_edit::value(value),
     };
+    let settings = paths(base.as_table());
     let mut slot = base.as_item_mut();
     for (depth, key) in keys.iter().enumerate() {
         let known =
             slot.as_table_like().map(|t| t.iter().map(|(name, _)| name.to_string()).collect()).unwrap_or_default();
-        slot = slot
-            .as_table_like_mut()
-            .and_then(|table| table.get_mut(key))
-            .ok_or_else(|| SettingsError::Unknown { key: keys[..=depth].join("."), known })?;
+        slot = slot.as_table_like_mut().and_then(|table| table.get_mut(key)).ok_or_else(|| {
+            let suggestion = nearest(path.trim(), &settings);
+            SettingsError::Unknown { key: keys[..=depth].join("."), suggestion, known }
+        })?;
     }
     replace(slot, &item);
     Ok(())
@@ -166,9 +205,37 @@ mod tests {
         assert!(document.to_string().contains('#'));
         let error = set(&mut document, "training.epoch=7").unwrap_err().to_string();
         assert!(error.contains("training.epoch is not a setting") && error.contains("epochs"), "{error}");
+        assert!(error.contains("; did you mean training.epochs?;"), "{error}");
         set(&mut document, "training.epochs=0").unwrap();
         set(&mut document, "space.max_layers=0").unwrap();
         let error = Settings::from_toml(&document.to_string()).unwrap_err().to_string();
         assert!(error.contains("training.epochs = 0") && error.contains("space.max_layers = 0"), "{error}");
+    }
+
+    #[test]
+    fn the_setting_that_was_meant_is_suggested() {
+        let mut document = Preset::Quick.document("digits").unwrap();
+        let mut suggested = |key: &str| match set(&mut document, &format!("{key}=1")) {
+            Err(SettingsError::Unknown { suggestion, .. }) => suggestion,
+            other => panic!("{key}: {other:?}"),
+        };
+        for (key, meant) in [
+            ("trainng.epochs", Some("training.epochs")),
+            ("epochs", Some("training.epochs")),
+            ("search.epochs", Some("training.epochs")),
+            ("space.convolutions.out_chanels", Some("space.convolution.out_channels")),
+            ("final.enable", Some("final.enabled")),
+            ("serach.modles", Some("search.models")),
+            ("nonsense", None),
+            ("training.zzzzzzzz", None),
+        ] {
+            assert_eq!(suggested(key).as_deref(), meant, "{key}");
+        }
+        let overlay = "[training]\nbatchsize = 3\n".parse().unwrap();
+        let error = merge(&mut document, &overlay).unwrap_err().to_string();
+        assert!(
+            error.starts_with("training.batchsize is not a setting; did you mean training.batch_size?;"),
+            "{error}"
+        );
     }
 }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub agent: AgentSettings,
     /// How trials are trained.
     pub training: TrainingSettings,
+    /// What is not trained to its end.
+    pub pruning: PruningSettings,
     /// What is not trained at all.
     pub limits: LimitSettings,
     /// What is done with the best network.
@@ -57,6 +59,18 @@ pub struct SearchSettings {
     pub threads: u32,
     /// Device, as `cpu` or `cuda:0`.
     pub device: String,
+}
+
+/// Table `[pruning]`: a trial that is behind most of the others is stopped; its accuracy until then is its reward.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PruningSettings {
+    /// Share of the earlier trials that a trial must not be behind; 0 to prune nothing.
+    pub share: f64,
+    /// Epoch, from 1, after which they are compared.
+    pub epoch: u32,
+    /// Trials that must have got so far before any is pruned.
+    pub startup_trials: u32,
 }
 
 /// Table `[limits]`: networks over one of them are not trained, and their reward is that of a failure. 0: no limit.
@@ -124,6 +138,12 @@ impl Settings {
         }
         if self.search.threads == 0 {
             found.push(Violation::new("search.threads", 0, "at least 1"));
+        }
+        if !(0.0..1.0).contains(&self.pruning.share) {
+            found.push(Violation::new("pruning.share", self.pruning.share, "in [0, 1)"));
+        }
+        if self.pruning.epoch == 0 {
+            found.push(Violation::new("pruning.epoch", 0, "at least 1"));
         }
         if !(0.0..0.95).contains(&self.final_phase.budget_share) {
             found.push(Violation::new("final.budget_share", self.final_phase.budget_share, "in [0, 0.95)"));

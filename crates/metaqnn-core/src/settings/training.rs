@@ -10,6 +10,8 @@ use crate::graph::NetworkOptions;
 pub struct TrainingSettings {
     /// Passes over the training images.
     pub epochs: u32,
+    /// Steps at least: where there are few images, the epochs are raised until they have so many.
+    pub min_steps: u32,
     /// Images a step.
     pub batch_size: u32,
     /// Training images used, a stratified and seeded part that is the same for every trial; 0 for all.
@@ -105,6 +107,10 @@ pub enum AugmentationChoice {
     Mirror,
     /// Mirrored where the data set allows it, and shifted by up to an eighth of the side.
     MirrorAndShift,
+    /// The same, and turned by up to 15 degrees and stretched or shrunk by up to 15 % along each axis.
+    Warp,
+    /// What fits the data: `mirror-and-shift` where mirroring is allowed, as of photographs, else `warp`, as of characters.
+    Auto,
 }
 
 /// When a training that does not start is begun again, with a smaller learning rate.
@@ -124,6 +130,12 @@ pub struct RestartSettings {
 }
 
 impl TrainingSettings {
+    /// Passes over the images where one has so many steps.
+    pub fn epochs_of(&self, steps_in_epoch: usize) -> u32 {
+        let least = (self.min_steps as usize).div_ceil(steps_in_epoch.max(1));
+        self.epochs.max(u32::try_from(least).unwrap_or(u32::MAX)).max(1)
+    }
+
     /// What the graph needs to know of these settings.
     pub fn network_options(&self) -> NetworkOptions {
         NetworkOptions { batch_norm: self.batch_norm, max_dropout: self.max_dropout }

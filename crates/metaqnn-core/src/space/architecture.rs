@@ -28,7 +28,8 @@ const LARGEST_NUMBER: u32 = 1 << 20;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Architecture {
-    layers: Vec<Layer>,
+    // A study keeps one for each trial: no room for growth.
+    layers: Box<[Layer]>,
     classes: u32,
 }
 
@@ -63,7 +64,7 @@ impl Architecture {
     ///
     /// [`ArchitectureError::Rule`] names the first layer that breaks a rule, and the rule.
     pub fn new(layers: Vec<Layer>, classes: u32) -> Result<Self, ArchitectureError> {
-        let architecture = Architecture { layers, classes };
+        let architecture = Architecture { layers: layers.into_boxed_slice(), classes };
         architecture.check()?;
         Ok(architecture)
     }

@@ -98,11 +98,13 @@ impl SpaceSettings {
             found.push(Violation::new("space.max_layers", self.max_layers, "in 1..=64"));
         }
         let sizes = &self.representation_sizes;
-        if sizes.first() != Some(&1) || sizes.windows(2).any(|pair| pair[0] >= pair[1]) {
+        let sizes_are_sound = sizes.first() == Some(&1) && sizes.windows(2).all(|pair| pair[0] < pair[1]);
+        if !sizes_are_sound {
             found.push(Violation::new("space.representation_sizes", List(sizes), "ascending, the first 1"));
         }
         let kinds = &self.follows;
-        let largest = sizes.last().copied().unwrap_or(0);
+        // What is compared with broken sizes would only repeat what is wrong with them.
+        let largest = sizes.last().copied().filter(|_| sizes_are_sound);
         if kinds.allows(LayerKind::Convolution) {
             self.check_convolution(largest, &mut found);
         }
@@ -111,10 +113,11 @@ impl SpaceSettings {
             check_list(path, &self.max_pool.iter().map(|p| (p[0], p[1])).collect::<Vec<_>>(), &mut found);
             for &[kernel_size, stride] in &self.max_pool {
                 let text = format!("[{kernel_size}, {stride}]");
-                if kernel_size < 1 || stride < 1 || kernel_size >= largest {
-                    let allowed = format!(
-                        "a window in 1..{largest}, below the largest representation size, and a stride of at least 1"
-                    );
+                if kernel_size < 1 || stride < 1 || largest.is_some_and(|largest| kernel_size >= largest) {
+                    let range = largest.map_or("of at least 1".into(), |largest| {
+                        format!("in 1..{largest}, below the largest representation size,")
+                    });
+                    let allowed = format!("a window {range} and a stride of at least 1");
                     found.push(Violation::new(path, text, allowed));
                 } else if kernel_size == 1 && stride == 1 {
                     found.push(Violation::new(path, text, "a layer that does something: [1, 1] passes its input on"));
@@ -122,13 +125,14 @@ impl SpaceSettings {
             }
         }
         if kinds.allows(LayerKind::FullyConnected) {
-            self.check_fully_connected(&mut found);
+            self.check_fully_connected(largest, &mut found);
         }
         self.check_follows(&mut found);
         found
     }
 
-    fn check_convolution(&self, largest: u32, found: &mut Vec<Violation>) {
+    /// `largest`: the largest representation size, where the sizes are sound.
+    fn check_convolution(&self, largest: Option<u32>, found: &mut Vec<Violation>) {
         check_list("space.convolution.out_channels", &self.convolution.out_channels, found);
         check_list("space.convolution.kernel_sizes", &self.convolution.kernel_sizes, found);
         for &channels in &self.convolution.out_channels {
@@ -137,8 +141,10 @@ impl SpaceSettings {
             }
         }
         for &size in &self.convolution.kernel_sizes {
-            if size % 2 == 0 || size >= largest {
-                let allowed = format!("odd and below the largest representation size, {largest}");
+            if size % 2 == 0 || largest.is_some_and(|largest| size >= largest) {
+                let range = largest
+                    .map_or(String::new(), |largest| format!(" and below the largest representation size, {largest}"));
+                let allowed = format!("odd{range}");
                 found.push(Violation::new("space.convolution.kernel_sizes", size, allowed));
             }
         }
@@ -147,7 +153,8 @@ impl SpaceSettings {
         }
     }
 
-    fn check_fully_connected(&self, found: &mut Vec<Violation>) {
+    /// `largest`: the largest representation size, where the sizes are sound.
+    fn check_fully_connected(&self, largest: Option<u32>, found: &mut Vec<Violation>) {
         let settings = &self.fully_connected;
         check_list("space.fully_connected.units", &settings.units, found);
         for &units in &settings.units {
@@ -164,7 +171,7 @@ impl SpaceSettings {
         }
         let sizes = &self.representation_sizes;
         let below_largest = &sizes[..sizes.len().saturating_sub(1)];
-        if !below_largest.contains(&settings.max_representation_size) {
+        if largest.is_some() && !below_largest.contains(&settings.max_representation_size) {
             let allowed = format!(
                 "one of the representation sizes {} (below the largest: on a larger map an FC layer would hold most of the weights)",
                 List(below_largest)

@@ -1,11 +1,13 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
 mod generators;
+mod pruning;
 mod record;
 #[allow(clippy::module_inception)]
 mod study;
 mod trial;
 
-pub use record::{EventKind, EventRecord, FinalRecord, StudyHeader, Transition, TrialRecord};
+pub use pruning::Pruning;
+pub use record::{EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition, TrialRecord};
 pub use study::{Ask, AskedTrial, ReplayError, Study};
 pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, TrialNumber, TrialState};

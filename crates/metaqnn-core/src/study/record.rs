@@ -27,6 +27,15 @@ pub struct StudyHeader {
     pub class_names: Vec<String>,
 }
 
+/// What ends a study, raised above what its settings say by a later run. The last one stored holds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RaisedLimits {
+    /// Unique models to train; 0 where the budget ends the search.
+    pub models: u64,
+    /// Seconds for all runs, final training included; 0 where the models end it.
+    pub budget_seconds: f64,
+}
+
 /// One step of a trajectory as stored: state, action, reward, next state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {

@@ -1,6 +1,7 @@
 //! Ask and tell.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::generators::{of_ask, of_tell, trial_seed};
 use super::record::{EventKind, EventRecord, Transition, TrialRecord};
@@ -26,8 +27,8 @@ pub struct Study {
     agent: Box<dyn Agent<SearchSpace> + Send>,
     seed: u64,
     /// Trial and reward of every architecture that was finished; the reward is `None` where the agent was not told.
-    known: HashMap<Architecture, (TrialNumber, Option<f64>)>,
-    by_trial: HashMap<TrialNumber, Architecture>,
+    known: HashMap<Arc<Architecture>, (TrialNumber, Option<f64>)>,
+    by_trial: HashMap<TrialNumber, Arc<Architecture>>,
     pending: BTreeMap<TrialNumber, AskedTrial>,
     in_training: HashSet<Architecture>,
     events: u64,
@@ -292,8 +293,9 @@ impl Study {
             self.failed += u64::from(outcome.valid_accuracy().is_none());
         }
         let reward = outcome.reward(self.space.classes());
-        self.known.insert(record.architecture.clone(), (record.trial, reward));
-        self.by_trial.insert(record.trial, record.architecture.clone());
+        let architecture = Arc::new(record.architecture.clone());
+        self.known.insert(architecture.clone(), (record.trial, reward));
+        self.by_trial.insert(record.trial, architecture);
     }
 
     fn learn(&mut self, actions: &[BuildAction], reward: Option<f64>, novelty: Novelty) {

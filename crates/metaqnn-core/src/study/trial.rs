@@ -93,13 +93,17 @@ impl From<CurvePoint> for (u32, f64, f64) {
     }
 }
 
+fn tries_in_words(tries: u32) -> String {
+    format!("{tries} {}", if tries == 1 { "try" } else { "tries" })
+}
+
 /// Why a trial failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Failure {
     /// No try got the validation accuracy above chance.
-    #[error("failed to learn: validation accuracy {valid_accuracy:.4} is no better than chance after {tries} tries")]
+    #[error("failed to learn: validation accuracy {valid_accuracy:.4} is no better than chance after {}", tries_in_words(*.tries))]
     FailedToLearn {
         /// The best validation accuracy of all tries.
         valid_accuracy: f64,

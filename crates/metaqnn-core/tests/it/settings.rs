@@ -36,9 +36,22 @@ fn empty_lists_are_named() {
     assert_only(&violations(|s| s.fully_connected.units.clear()), "space.fully_connected.units", empty);
     assert_only(&violations(|s| s.follows.start.clear()), "space.follows.start", empty);
     assert_only(&violations(|s| s.follows.max_pool.clear()), "space.follows.P", empty);
-    // What is compared with the sizes is out of range too.
+    // Not what is compared with the sizes: all of it would be out of range.
     let found = violations(|s| s.representation_sizes.clear());
-    assert_only(&found[..1], "space.representation_sizes", "[]: must be ascending, the first 1");
+    assert_only(&found, "space.representation_sizes", "[]: must be ascending, the first 1");
+}
+
+#[test]
+fn broken_representation_sizes_hide_no_other_mistake() {
+    let found = violations(|s| {
+        s.representation_sizes = vec![8, 4];
+        s.convolution.kernel_sizes = vec![2, 99];
+        s.max_pool = vec![[0, 1]];
+    });
+    assert_only(&found[..1], "space.representation_sizes", "[8, 4]: must be ascending, the first 1");
+    assert_eq!(found[1], "space.convolution.kernel_sizes = 2: must be odd");
+    assert_eq!(found[2], "space.max_pool = [0, 1]: must be a window of at least 1 and a stride of at least 1");
+    assert_eq!(found.len(), 3, "{found:#?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Case {
     /// The greatest of a window and which it is: the last that is not a number, else the first of the greatest.
     fn greatest(values: &[f32], window: &[usize]) -> (f32, u8) {
         let numbers = window.iter().map(|&index| values[index]).enumerate();
-        if let Some((tap, value)) = numbers.clone().filter(|(_, value)| value.is_nan()).last() {
+        if let Some((tap, value)) = numbers.clone().rfind(|(_, value)| value.is_nan()) {
             return (value, tap as u8);
         }
         let (tap, value) = numbers.reduce(|best, next| if next.1 > best.1 { next } else { best }).unwrap();

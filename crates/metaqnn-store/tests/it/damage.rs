@@ -70,7 +70,7 @@ fn a_newer_schema_is_refused_by_both() {
     drop(connection);
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("written by metaqnn 4.5.6: update metaqnn"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }

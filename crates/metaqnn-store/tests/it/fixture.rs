@@ -38,6 +38,8 @@ fn studies_of_every_schema_are_read() {
         assert_eq!(study.header().unwrap(), samples::header());
         assert_eq!(log(&study), expected);
         assert_eq!(study.run_seconds().unwrap(), 12.5);
+        // They came with schema 2.
+        assert_eq!(study.raised_limits().unwrap(), (schema >= 2).then(samples::raised_limits));
         let finals = study.finals().unwrap();
         assert_eq!(finals.iter().map(|record| record.trial.0).collect::<Vec<_>>(), [86, 100]);
         assert_eq!(study.reader().final_weights(finals[1].trial).unwrap(), Some(samples::final_record(100).weights));

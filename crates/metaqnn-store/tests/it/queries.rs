@@ -4,7 +4,7 @@ use std::path::Path;
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{Accuracy, EventKind, EventRecord, FinalRecord, Outcome, TrialNumber, TrialState};
-use metaqnn_store::{Counts, Detail, StoreError, StoredTrial, StudyFile, StudyReader};
+use metaqnn_store::{Counts, Detail, LoggedEvent, StoreError, StoredTrial, StudyFile, StudyReader};
 use proptest::prelude::*;
 
 use crate::samples;
@@ -69,6 +69,33 @@ fn trials_come_in_the_order_of_their_events() {
         })
         .unwrap();
     assert_eq!(seen, 2);
+}
+
+#[test]
+fn the_log_holds_repeats_between_the_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = study(folder.path());
+    let mut entries = Vec::new();
+    study
+        .reader()
+        .visit_log(Detail::Summary, &mut |entry| {
+            entries.push(entry);
+            true
+        })
+        .unwrap();
+    let seen: Vec<_> = entries
+        .iter()
+        .map(|entry| match entry {
+            LoggedEvent::Trial(trial) => ("trial", trial.event, trial.record.trial.0),
+            LoggedEvent::Repeat(trial) => ("repeat", trial.event, trial.record.trial.0),
+        })
+        .collect();
+    assert_eq!(seen[7..], [("trial", 7, 51), ("repeat", 8, 100), ("repeat", 9, 51)]);
+    let LoggedEvent::Repeat(repeat) = &entries[8] else { panic!("{:?}", entries[8]) };
+    // What is said of the event is the repeat's own, the rest is of the trial.
+    assert_eq!((repeat.run_seconds, repeat.q_table_hash.as_str()), (8.25, "0000000000000008"));
+    assert_eq!(repeat.test_accuracy, Some(0.1 + 0.2));
+    assert_eq!(repeat.record, study.reader().top(10).unwrap().iter().find(|t| t.record.trial.0 == 100).unwrap().record);
 }
 
 #[test]

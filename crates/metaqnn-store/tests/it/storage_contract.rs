@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use metaqnn_core::ports::Storage;
-use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, TrialNumber};
+use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, RaisedLimits, TrialNumber};
 
 use crate::samples;
 
@@ -15,6 +15,7 @@ pub(crate) fn storage_contract<S: Storage>(make: impl Fn() -> S) {
     what_breaks_the_order_is_refused_whole(make());
     finals_are_replaced_and_come_best_first(make());
     run_seconds_never_fall(make());
+    the_limits_raised_last_hold(make());
 }
 
 /// Every event as text. `Debug` spells each number that is not NaN so that it can be told from every other, -0.0 included.
@@ -129,4 +130,22 @@ fn run_seconds_never_fall(mut storage: impl Storage) {
     assert_eq!(storage.run_seconds().unwrap(), 8.5);
     storage.note_run_seconds(9.0).unwrap();
     assert_eq!(storage.run_seconds().unwrap(), 9.0);
+}
+
+fn the_limits_raised_last_hold(mut storage: impl Storage) {
+    assert_eq!(storage.raised_limits().unwrap(), None);
+    for limits in [
+        RaisedLimits { models: 7, budget_seconds: 0.0 },
+        RaisedLimits { models: 9, budget_seconds: 0.1 + 0.2 },
+        // Not this storage's business which is higher.
+        RaisedLimits { models: 8, budget_seconds: 60.0 },
+    ] {
+        storage.raise_limits(limits).unwrap();
+        assert_eq!(storage.raised_limits().unwrap(), Some(limits));
+        storage.append(&samples::trial_event(log(&storage).len() as u64, limits.models)).unwrap();
+    }
+    assert!(storage.raise_limits(RaisedLimits { models: u64::MAX, budget_seconds: 1.0 }).is_err());
+    assert!(storage.raise_limits(RaisedLimits { models: 1, budget_seconds: f64::NAN }).is_err());
+    assert_eq!(storage.raised_limits().unwrap().map(|limits| limits.models), Some(8));
+    assert_eq!(storage.header().unwrap(), samples::header());
 }

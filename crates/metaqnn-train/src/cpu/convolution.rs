@@ -43,6 +43,7 @@ pub(super) struct ReadyWeights {
 }
 
 impl Sweep {
+    #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     fn run(
         &self,
         input: &[f32],

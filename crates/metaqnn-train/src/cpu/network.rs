@@ -319,7 +319,7 @@ impl CpuNetwork {
         let (output, output_values) = (&output.maps, &*output.values);
         let [values, in_values] = [output.size.values(), input.maps.size.values()];
         let [even, odd] = &mut self.gradients;
-        let (input_buffer, output_buffer) = if index % 2 == 0 { (even, odd) } else { (odd, even) };
+        let (input_buffer, output_buffer) = if index.is_multiple_of(2) { (even, odd) } else { (odd, even) };
         let output_gradient = if output.is_normalized() { &**output_buffer } else { output_values };
         let from = output_gradient[..images * values].chunks(per_part * values);
         let output_values = output_values[..images * values].chunks(per_part * values);

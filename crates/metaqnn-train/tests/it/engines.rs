@@ -45,13 +45,13 @@ fn difference(one: &[u8], other: &[u8]) -> f32 {
     assert_eq!(one.len(), other.len());
     let mut greatest = 0.0_f32;
     for (name, view) in one.iter() {
-        let (a, b) = (numbers(view.data()), numbers(other.tensor(&name).unwrap().data()));
+        let (a, b) = (numbers(view.data()), numbers(other.tensor(name).unwrap().data()));
         assert_eq!(a.len(), b.len());
         let scale = a.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
         for (a, b) in a.into_iter().zip(b) {
             // Not `max`, which leaves out what is not a number.
             let difference = (a - b).abs() / scale;
-            if !(difference <= greatest) {
+            if difference.is_nan() || difference > greatest {
                 greatest = difference;
             }
         }

@@ -14,6 +14,7 @@ pub(crate) const ADAM: Optimizer = Optimizer::Adam { beta_1: 0.9, beta_2: 0.999,
 pub(crate) fn plain() -> TrainingSettings {
     TrainingSettings {
         epochs: 2,
+        min_steps: 0,
         batch_size: 32,
         train_images: 0,
         valid_images: 0,

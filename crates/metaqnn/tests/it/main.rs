@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod imports;
+#[cfg(target_os = "linux")]
+mod kills;
 mod program;

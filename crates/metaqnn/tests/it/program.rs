@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Settings under which a trial takes a fraction of a second.
-const TINY: [&str; 8] = [
+pub(crate) const TINY: [&str; 10] = [
     "--set",
     "training.train_images=300",
     "--set",
@@ -15,19 +15,21 @@ const TINY: [&str; 8] = [
     "--set",
     "training.epochs=1",
     "--set",
+    "training.min_steps=0",
+    "--set",
     "final.enabled=false",
 ];
 
-fn metaqnn(arguments: &[&str]) -> Output {
+pub(crate) fn metaqnn(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_metaqnn")).args(arguments).output().unwrap()
 }
 
-fn lines(output: &Output) -> Vec<Value> {
+pub(crate) fn lines(output: &Output) -> Vec<Value> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn search(study: &Path, more: &[&str]) -> Vec<Value> {
+pub(crate) fn search(study: &Path, more: &[&str]) -> Vec<Value> {
     let mut arguments = vec!["search", "--json", "--study", study.to_str().unwrap()];
     arguments.extend(TINY);
     arguments.extend(more);
@@ -35,7 +37,7 @@ fn search(study: &Path, more: &[&str]) -> Vec<Value> {
 }
 
 /// The log without what time changes.
-fn log(study: &Path) -> Vec<Value> {
+pub(crate) fn log(study: &Path) -> Vec<Value> {
     let mut trials = lines(&metaqnn(&["log", study.to_str().unwrap(), "--json"]));
     for trial in &mut trials {
         trial.as_object_mut().unwrap().remove("train_seconds");
@@ -43,7 +45,7 @@ fn log(study: &Path) -> Vec<Value> {
     trials
 }
 
-fn verify(study: &Path) -> Value {
+pub(crate) fn verify(study: &Path) -> Value {
     lines(&metaqnn(&["show", study.to_str().unwrap(), "--verify", "--json"])).remove(0)
 }
 
@@ -98,7 +100,7 @@ fn a_killed_study_goes_on_with_nothing_lost() {
     assert_eq!((&shown["models"], &shown["verified_events"]), (&8.into(), &shown["events"]));
 }
 
-fn log_len(study: &Path) -> usize {
+pub(crate) fn log_len(study: &Path) -> usize {
     let output = metaqnn(&["log", study.to_str().unwrap(), "--json"]);
     String::from_utf8_lossy(&output.stdout).lines().count()
 }
@@ -121,6 +123,109 @@ fn two_workers_train_no_network_twice_and_end_with_a_test_accuracy() {
 }
 
 #[test]
+fn limits_raised_by_a_resume_hold_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("raised.study");
+    let path = study.to_str().unwrap();
+    search(&study, &["--models", "2", "--workers", "1"]);
+    let models = |more: &[&str]| {
+        let mut arguments = vec!["resume", path, "--json"];
+        arguments.extend(more);
+        lines(&metaqnn(&arguments)).remove(0)["models"].as_u64().unwrap()
+    };
+    let whole = log(&study);
+    // Refused for its device, so not raised either; and never lowered.
+    assert!(!metaqnn(&["resume", path, "--models", "9", "--device", "cuda:9"]).status.success());
+    let lower = metaqnn(&["resume", path, "--models", "1"]);
+    assert!(String::from_utf8_lossy(&lower.stderr).contains("--models can only be raised; the study has 2"));
+    let nothing = metaqnn(&["resume", path]);
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    assert!(said.contains("has reached its 2 models; to search on, raise it with --models"), "{said}");
+    assert_eq!(log(&study), whole);
+
+    // Killed before it was through: the next resume, without the flag, goes on to what was asked for.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
+        .args(["resume", path, "--models", "5"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(60) && log_len(&study) < whole.len() + 1 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(models(&[]), 5);
+    assert_eq!(models(&["--models", "6"]), 6);
+    assert!(!metaqnn(&["resume", path, "--models", "5"]).status.success());
+    assert_eq!(verify(&study)["models"], 6);
+}
+
+#[test]
+fn images_are_resized_for_the_search_its_workers_and_its_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("sized.study");
+    let path = study.to_str().unwrap();
+    search(&study, &["--models", "2", "--workers", "2", "--size", "12x10"]);
+    let shown = lines(&metaqnn(&["show", path, "--json"])).remove(0);
+    assert_eq!(shown["input"], "1x12x10");
+    lines(&metaqnn(&["resume", path, "--models", "3", "--json"]));
+    assert_eq!(verify(&study)["models"], 3);
+    for (size, part) in [("7", "height 7 is not in 8..=224"), ("8x300", "width 300 is not in 8..=224"), ("a", "32x32")]
+    {
+        let refused = metaqnn(&["search", "--size", size]);
+        assert_eq!(refused.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+/// A space of few architectures, so that the agent draws some of them again.
+const SMALL_SPACE: [&str; 10] = [
+    "--set",
+    "space.max_layers=2",
+    "--set",
+    "space.convolution.out_channels=[4]",
+    "--set",
+    "space.convolution.kernel_sizes=[1, 3]",
+    "--set",
+    "space.follows.C=[\"C\", \"SM\"]",
+    "--set",
+    "training.train_images=100",
+];
+
+#[test]
+fn the_log_shows_repeats_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("repeats.study");
+    let mut more = vec!["--models", "6", "--workers", "1", "--agent", "random"];
+    more.extend(SMALL_SPACE);
+    search(&study, &more);
+    let path = study.to_str().unwrap();
+    let events = lines(&metaqnn(&["log", path, "--json", "--events"]));
+    let shown = lines(&metaqnn(&["show", path, "--json"])).remove(0);
+    let repeats: Vec<_> = events.iter().filter(|event| event["event"] == "repeat").collect();
+    assert_eq!(shown["events"], events.len());
+    assert_eq!(shown["repeats"], repeats.len());
+    assert!(!repeats.is_empty(), "all six architectures are drawn without a repeat: choose another seed");
+    let mut trials = lines(&metaqnn(&["log", path, "--json"]));
+    for trial in &mut trials {
+        trial["event"] = "trial".into();
+    }
+    assert_eq!(events.iter().filter(|event| event["event"] == "trial").cloned().collect::<Vec<_>>(), trials);
+    for repeat in &repeats {
+        let trial = trials.iter().find(|trial| trial["trial"] == repeat["trial"]).unwrap();
+        assert_eq!(trial["architecture"], repeat["architecture"]);
+        assert_eq!(trial["valid_accuracy"], repeat["valid_accuracy"]);
+    }
+    let text = |arguments: &[&str]| String::from_utf8_lossy(&metaqnn(arguments).stdout).into_owned();
+    let again = text(&["log", path, "--events"]).lines().filter(|line| line.contains("again: ")).count();
+    assert_eq!(again, repeats.len());
+    assert_eq!(text(&["log", path]).lines().count(), trials.len());
+}
+
+#[test]
 fn the_space_is_counted_and_checked() {
     let paper = ["--preset", "paper", "--max-layers", "12", "--json"];
     let mut arguments = vec!["space", "count"];
@@ -140,6 +245,21 @@ fn the_space_is_counted_and_checked() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["legal"].clone())
         .collect();
     assert_eq!(legal, [true, false, false]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_closes_the_pipe_is_no_failure() {
+    // Far more than a pipe holds.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
+        .args(["space", "sample", "100000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! The worker pool with workers that die: shell scripts that speak the protocol.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use metaqnn_core::ports::TrialJob;
+use metaqnn_core::study::{Evaluation, Failure, Outcome, TrialNumber};
+use metaqnn_exec::protocol::{Job, WorkerSetup};
+use metaqnn_exec::{PoolError, PoolEvent, WorkerPool};
+
+const DONE: &str = r#"{"evaluated":{"outcome":{"state":"complete","valid_accuracy":0.5},"curve":[],"epochs":1,"tries":1,"train_seconds":0.25}}"#;
+
+/// A program whose every process reads the set-up, notes its start in `starts`, and then runs `script`, in which each job
+/// read by `job` is noted in `jobs`, and `begun` is the number of jobs begun by all processes so far.
+fn program(folder: &Path, script: &str) -> PathBuf {
+    let path = folder.join("worker.sh");
+    let text = format!(
+        "#!/bin/sh\ncd '{}' || exit 9\nread -r setup\necho start >> starts\n\
+         job() {{ read -r line || exit 0; echo \"$line\" >> jobs; begun=$(wc -l < jobs); }}\n\
+         ready() {{ echo '\"ready\"'; }}\ndone_() {{ echo '{DONE}'; }}\n{script}\n",
+        folder.display()
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn pool(folder: &Path, script: &str, workers: usize) -> WorkerPool {
+    let setup = WorkerSetup {
+        data: "digits".into(),
+        data_dir: String::new(),
+        image_size: "8x8".into(),
+        settings: "a = 1\n".into(),
+    };
+    WorkerPool::start(program(folder, script), setup, workers, 1).unwrap()
+}
+
+fn job(trial: u64) -> Job {
+    let architecture = "[C(16,3,1), SM(10)]".parse().unwrap();
+    Job::Trial(TrialJob { trial: TrialNumber(trial), architecture, seed: 7 + trial, prune: None })
+}
+
+/// The next event that is an evaluation.
+fn evaluated(pool: &mut WorkerPool) -> Result<(u64, Evaluation), PoolError> {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(30) {
+        match pool.next(Duration::from_millis(50))? {
+            Some(PoolEvent::Evaluated(trial, evaluation)) => return Ok((trial.0, evaluation)),
+            Some(other) => panic!("{other:?}"),
+            None => {}
+        }
+    }
+    panic!("nothing came of the job");
+}
+
+fn noted(folder: &Path, file: &str) -> Vec<String> {
+    fs::read_to_string(folder.join(file)).unwrap_or_default().lines().map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn the_trial_of_a_worker_that_died_is_begun_again_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first two processes die of their first job.
+    let script = "ready; while true; do job; [ \"$begun\" -le 2 ] && kill -9 $$; done_; done";
+    let mut pool = pool(folder.path(), script, 1);
+    pool.submit(job(1)).unwrap();
+    assert!(pool.submit(job(2)).is_err(), "its worker is busy");
+    let (trial, evaluation) = evaluated(&mut pool).unwrap();
+    assert_eq!((trial, evaluation.train_seconds), (1, 0.25));
+    let jobs = noted(folder.path(), "jobs");
+    assert_eq!(jobs.len(), 3);
+    assert!(jobs[0].contains("\"seed\":8") && jobs[1..].iter().all(|job| *job == jobs[0]), "{jobs:?}");
+    assert_eq!(noted(folder.path(), "starts").len(), 3);
+    // The third one is there for the next trial.
+    pool.submit(job(2)).unwrap();
+    assert_eq!(evaluated(&mut pool).unwrap().0, 2);
+    assert_eq!(noted(folder.path(), "starts").len(), 3);
+}
+
+#[test]
+fn a_trial_that_kills_three_workers_is_a_failure_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    // Deadly are the jobs of trial 1.
+    let script = "ready; while true; do job; case $line in *'\"trial\":1,'*) kill -9 $$;; esac; done_; done";
+    let mut pool = pool(folder.path(), script, 1);
+    pool.submit(job(1)).unwrap();
+    let (trial, evaluation) = evaluated(&mut pool).unwrap();
+    let Outcome::Failed { failure: Failure::WorkerDied { attempts, how } } = evaluation.outcome else {
+        panic!("{evaluation:?}");
+    };
+    assert_eq!((trial, attempts, noted(folder.path(), "jobs").len()), (1, 3, 3));
+    assert!(how.contains("signal: 9"), "{how}");
+    assert_eq!(pool.idle(), 1);
+    pool.submit(job(2)).unwrap();
+    assert!(matches!(evaluated(&mut pool).unwrap().1.outcome, Outcome::Complete { .. }));
+}
+
+#[test]
+fn a_worker_that_dies_before_it_is_ready_costs_the_trial_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "[ \"$(wc -l < starts)\" -le 4 ] && exit 3; ready; while true; do job; done_; done";
+    let mut pool = pool(folder.path(), script, 1);
+    pool.submit(job(1)).unwrap();
+    assert!(matches!(evaluated(&mut pool).unwrap().1.outcome, Outcome::Complete { .. }));
+    assert_eq!(noted(folder.path(), "starts").len(), 5);
+}
+
+#[test]
+fn workers_that_never_work_are_an_error_and_not_failed_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dying = pool(folder.path(), "exit 3", 1);
+    dying.submit(job(1)).unwrap();
+    let error = evaluated(&mut dying).unwrap_err().to_string();
+    assert!(error.contains("worker 0: it ended 5 times without a job in training: exit status: 3"), "{error}");
+    drop(dying);
+    let mut unable = pool(folder.path(), "echo '{\"unable\":\"no such data set\"}'; exit 0", 1);
+    unable.submit(job(1)).unwrap();
+    assert_eq!(evaluated(&mut unable).unwrap_err().to_string(), "worker 0: no such data set");
+}
+
+#[test]
+fn a_worker_that_dies_between_jobs_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    // Every process works on one job and dies after it.
+    let mut pool = pool(folder.path(), "ready; job; done_; kill -9 $$", 2);
+    for trial in 1..=12 {
+        pool.submit(job(trial)).unwrap();
+        let (told, evaluation) = evaluated(&mut pool).unwrap();
+        assert_eq!(told, trial);
+        assert!(matches!(evaluation.outcome, Outcome::Complete { .. }), "{evaluation:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_talks_nonsense_is_ended_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "ready; job; [ \"$begun\" -eq 1 ] && { echo nonsense; exec sleep 600; }; done_; exec sleep 600";
+    let mut pool = pool(folder.path(), script, 1);
+    pool.submit(job(1)).unwrap();
+    assert!(matches!(evaluated(&mut pool).unwrap().1.outcome, Outcome::Complete { .. }));
+    assert_eq!(noted(folder.path(), "jobs").len(), 2);
+}

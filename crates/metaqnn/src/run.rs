@@ -1,0 +1,260 @@
+//! A run of a study: asks, hands out, stores, tells; then trains the best network finally.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use metaqnn_core::ports::{FinalJob, Storage, TrialJob};
+use metaqnn_core::settings::Settings;
+use metaqnn_core::study::{Ask, EventKind, EventRecord, FinalRecord, Pruning, Study};
+use metaqnn_data::ImageSize;
+use metaqnn_exec::protocol::{Job, WorkerSetup};
+use metaqnn_exec::{PoolEvent, WorkerPool};
+use metaqnn_store::StudyFile;
+
+use crate::display;
+use crate::progress::Progress;
+
+/// Exit status after Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// What a run needs, whether it begins a study or goes on with one.
+pub(crate) struct Run {
+    pub(crate) file: StudyFile,
+    pub(crate) study: Study,
+    pub(crate) pruning: Pruning,
+    pub(crate) settings: Settings,
+    pub(crate) settings_text: String,
+    pub(crate) data: String,
+    pub(crate) data_dir: PathBuf,
+    /// Size of the images that networks see.
+    pub(crate) image_size: ImageSize,
+    /// Seconds of the runs before.
+    pub(crate) seconds_before: f64,
+    pub(crate) begin: Instant,
+    pub(crate) interrupted: Arc<AtomicBool>,
+    pub(crate) json: bool,
+}
+
+impl Run {
+    /// Searches, trains the best network finally, sums up and closes the study; returns the exit status.
+    pub(crate) fn execute(mut self) -> Result<i32> {
+        if !self.wants_more() {
+            self.say_why_nothing_is_searched();
+        }
+        let ended_by_itself = self.search()?;
+        let mut test_accuracy = None;
+        if ended_by_itself && self.settings.final_phase.enabled {
+            test_accuracy = self.final_training()?;
+        }
+        let seconds = self.seconds();
+        self.file.note_run_seconds(seconds)?;
+        let interrupted = self.interrupted.load(Ordering::SeqCst);
+        self.summarize(test_accuracy, interrupted)?;
+        self.file.close()?;
+        Ok(if interrupted { INTERRUPTED } else { 0 })
+    }
+
+    fn say_why_nothing_is_searched(&self) {
+        let search = &self.settings.search;
+        let (reached, flag) = if search.models > 0 && self.begun() >= search.models {
+            (format!("{} models", search.models), "--models")
+        } else {
+            (format!("budget of {}", display::duration(search.budget_seconds)), "--budget")
+        };
+        eprintln!("the search has reached its {reached}; to search on, raise it with {flag}");
+    }
+
+    /// Seconds of all runs.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds_before + self.begin.elapsed().as_secs_f64()
+    }
+
+    /// Seconds after which the search ends, where there is a budget.
+    fn search_seconds(&self) -> Option<f64> {
+        let budget = self.settings.search.budget_seconds;
+        let share = if self.settings.final_phase.enabled { self.settings.final_phase.budget_share } else { 0.0 };
+        (budget > 0.0).then_some(budget * (1.0 - share))
+    }
+
+    /// Models trained and in training.
+    fn begun(&self) -> u64 {
+        self.study.models() + self.study.pending().count() as u64
+    }
+
+    /// Share of the search that is over.
+    fn progress(&self) -> f64 {
+        let in_time = self.search_seconds().map_or(0.0, |limit| self.seconds() / limit);
+        let models = self.settings.search.models;
+        let begun = self.begun();
+        let in_models = if models > 0 { begun as f64 / models as f64 } else { 0.0 };
+        in_time.max(in_models).min(1.0)
+    }
+
+    fn workers(&self) -> usize {
+        match self.settings.search.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers as usize,
+        }
+    }
+
+    fn pool(&self, workers: usize, threads: u32) -> Result<WorkerPool> {
+        let setup = WorkerSetup {
+            data: self.data.clone(),
+            data_dir: self.data_dir.display().to_string(),
+            image_size: self.image_size.to_string(),
+            settings: self.settings_text.clone(),
+        };
+        let program = std::env::current_exe().context("the program's own file is not found")?;
+        Ok(WorkerPool::start(program, setup, workers, threads)?)
+    }
+
+    /// Whether another trial is to be begun.
+    fn wants_more(&self) -> bool {
+        let models = self.settings.search.models;
+        let begun = self.begun();
+        (models == 0 || begun < models) && self.search_seconds().is_none_or(|limit| self.seconds() < limit)
+    }
+
+    /// Trains trials until the models or the time are reached; false after an interruption.
+    fn search(&mut self) -> Result<bool> {
+        if !self.wants_more() {
+            return Ok(true);
+        }
+        let workers = self.workers();
+        let mut pool = self.pool(workers, self.settings.search.threads)?;
+        let mut progress = Progress::new(pool.len());
+        if let Some(best) = self.file.reader().top(1)?.first() {
+            progress.best(best.record.evaluation.outcome.valid_accuracy().map_or(0.0, |a| a.value()), &best.record);
+        }
+        let mut exhausted = false;
+        loop {
+            if self.interrupted.load(Ordering::SeqCst) {
+                return Ok(false);
+            }
+            while pool.idle() > 0 && !exhausted && self.wants_more() {
+                match self.study.ask(self.progress(), self.seconds()) {
+                    Ask::Trial(asked) => {
+                        let (trial, architecture, seed) = (asked.trial, asked.architecture, asked.seed);
+                        let job = TrialJob { trial, architecture, seed, prune: self.pruning.rule() };
+                        // There is an idle worker, so the job is taken.
+                        let _ = pool.submit(Job::Trial(job));
+                    }
+                    Ask::Event(event) => self.file.append(&event)?,
+                    Ask::Busy => break,
+                    Ask::Exhausted => {
+                        exhausted = true;
+                        progress
+                            .say("every architecture that the agent proposes has been trained: the space is exhausted");
+                    }
+                }
+            }
+            let in_training = self.study.pending().count();
+            let time_is_up = self.search_seconds().is_some_and(|limit| self.seconds() >= limit);
+            if in_training == 0 && (exhausted || !self.wants_more()) || time_is_up && self.study.models() > 0 {
+                return Ok(true);
+            }
+            match pool.next(Duration::from_millis(200))? {
+                Some(PoolEvent::Evaluated(trial, evaluation)) => {
+                    let seconds = self.seconds();
+                    if let Some(event) = self.study.tell(trial, evaluation, seconds) {
+                        if let EventKind::Trial(record) = &event.kind {
+                            self.pruning.note(&record.evaluation);
+                        }
+                        self.file.append(&event)?;
+                        show_event(&mut progress, &event);
+                    }
+                }
+                Some(PoolEvent::Progress(worker, trial, step)) => {
+                    if let Some(asked) = self.study.pending().find(|asked| asked.trial == trial) {
+                        progress.worker(worker, trial, &asked.architecture, &step);
+                    }
+                }
+                Some(PoolEvent::Final(..)) | None => {}
+            }
+            let left = self.search_seconds().map(|limit| limit - self.seconds());
+            progress.status(
+                self.study.epsilon(self.progress()),
+                self.study.models(),
+                self.settings.search.models,
+                left,
+            );
+        }
+    }
+
+    /// Trains the best network on all training data and measures it once on the test data.
+    fn final_training(&mut self) -> Result<Option<f64>> {
+        let Some(best) = self.file.reader().top(1)?.into_iter().next() else { return Ok(None) };
+        if let Some(accuracy) = best.test_accuracy {
+            return Ok(Some(accuracy));
+        }
+        let budget = self.settings.search.budget_seconds;
+        let threads = self.workers() as u32 * self.settings.search.threads;
+        let mut pool = self.pool(1, threads)?;
+        // Loading the data and measuring on the test data take their part.
+        let left = budget - self.seconds();
+        let time_limit_seconds = (budget > 0.0).then_some((left - 2.0 - 0.03 * left).max(5.0));
+        eprintln!(
+            "training the best network, trial {}, on all training data: {}",
+            best.record.trial, best.record.architecture
+        );
+        let job = FinalJob {
+            trial: best.record.trial,
+            architecture: best.record.architecture.clone(),
+            seed: best.record.seed,
+            time_limit_seconds,
+        };
+        let _ = pool.submit(Job::Final(job));
+        let progress = Progress::new(1);
+        loop {
+            if self.interrupted.load(Ordering::SeqCst) {
+                return Ok(None);
+            }
+            match pool.next(Duration::from_millis(200))? {
+                Some(PoolEvent::Final(trial, Ok(result))) => {
+                    self.file.store_final(&FinalRecord {
+                        trial,
+                        test_accuracy: result.test_accuracy,
+                        test_images: result.test_images,
+                        epochs: result.epochs,
+                        train_seconds: result.train_seconds,
+                        train_losses: result.train_losses,
+                        weights: result.weights,
+                    })?;
+                    return Ok(Some(result.test_accuracy));
+                }
+                Some(PoolEvent::Final(trial, Err(reason))) => {
+                    progress.say(&format!("the final training of trial {trial} failed: {reason}"));
+                    return Ok(None);
+                }
+                Some(PoolEvent::Progress(worker, trial, step)) => {
+                    progress.worker(worker, trial, &best.record.architecture, &step);
+                }
+                Some(PoolEvent::Evaluated(..)) | None => {}
+            }
+        }
+    }
+}
+
+fn show_event(progress: &mut Progress, event: &EventRecord) {
+    if let EventKind::Trial(record) = &event.kind {
+        match record.evaluation.outcome.valid_accuracy() {
+            Some(accuracy) => progress.best(accuracy.value(), record),
+            None => progress.failed(record),
+        }
+    }
+}
+
+/// Ctrl-C stops the search cleanly; pressed again it ends the program at once.
+pub(crate) fn watch_for_interrupt() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(INTERRUPTED);
+        }
+    })?;
+    Ok(interrupted)
+}

@@ -1,0 +1,86 @@
+//! What a run says at its end.
+
+use anyhow::Result;
+use metaqnn_store::StoredTrial;
+use serde_json::json;
+
+use crate::display;
+use crate::run::Run;
+
+impl Run {
+    /// Prints the best ten, what was found in words, and the next commands; or the JSON line.
+    pub(crate) fn summarize(&self, test_accuracy: Option<f64>, interrupted: bool) -> Result<()> {
+        let reader = self.file.reader();
+        let best = reader.top(10)?;
+        let study = self.file.path().display().to_string();
+        if self.json {
+            let mut line = json!({
+                "study": study,
+                "data": self.data,
+                "seed": self.settings.search.seed,
+                "models": self.study.models(),
+                "failed": self.study.failed(),
+                "best": best.first().map(display::trial_json),
+                "wall_seconds": self.seconds(),
+            });
+            if self.settings.final_phase.enabled {
+                line["test_accuracy"] = json!(test_accuracy);
+            }
+            println!("{line}");
+        } else {
+            if !best.is_empty() {
+                println!("{}", display::table(&best));
+            }
+            println!("{}", self.in_words(best.first(), test_accuracy));
+        }
+        let study = self.short_path();
+        if interrupted {
+            eprintln!("stopped; nothing but the trials in training is lost. To go on:\n  metaqnn resume {study}");
+        } else if !self.json {
+            let trial = best.first().map_or(1, |best| best.record.trial.0);
+            println!("next:");
+            println!("  metaqnn show {study} {trial}");
+            println!("  metaqnn log {study}");
+            println!("  metaqnn resume {study} {}", self.more());
+        }
+        Ok(())
+    }
+
+    /// Where the study is, seen from here.
+    fn short_path(&self) -> String {
+        let path = self.file.path();
+        let here = std::env::current_dir().and_then(|folder| folder.canonicalize());
+        let short = here.ok().and_then(|here| path.strip_prefix(here).ok());
+        short.unwrap_or(path).display().to_string()
+    }
+
+    /// The flag that lets the study go on, twice as long.
+    fn more(&self) -> String {
+        let search = &self.settings.search;
+        if search.models > 0 {
+            format!("--models {}", 2 * search.models)
+        } else {
+            format!("--budget {:.0}s", 2.0 * search.budget_seconds)
+        }
+    }
+
+    fn in_words(&self, best: Option<&StoredTrial>, test_accuracy: Option<f64>) -> String {
+        let (models, failed) = (self.study.models(), self.study.failed());
+        let networks = display::count(models, "network");
+        let mut text = format!("{networks} trained in {}, {failed} of them failed.", display::duration(self.seconds()));
+        match best {
+            Some(best) => {
+                text += &format!("\nThe best, trial {}, has {} parameters.", best.record.trial, best.record.params);
+            }
+            None => text += "\nNone has learned yet: it needs more time.",
+        }
+        if let Some(accuracy) = test_accuracy {
+            text += &format!(
+                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %).",
+                100.0 * accuracy,
+                100.0 * (1.0 - accuracy)
+            );
+        }
+        text
+    }
+}
