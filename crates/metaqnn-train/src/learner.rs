@@ -87,6 +87,8 @@ impl Learner {
         let engine = match device {
             ComputeDevice::Cpu => {
                 let weights = network.to_safetensors()?;
+                // Before the learner makes room for as much.
+                drop(network);
                 Engine::Cpu(Box::new(CpuLearner::new(graph, settings, &weights, dropout)?))
             }
             ComputeDevice::Burn(burn) => {

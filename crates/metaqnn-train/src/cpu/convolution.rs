@@ -43,7 +43,6 @@ pub(super) struct ReadyWeights {
 }
 
 impl Sweep {
-    #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     fn run(
         &self,
         input: &[f32],

@@ -50,23 +50,21 @@ impl Layout {
     }
 
     /// Index in the vector of every value of the tensor, in the tensor's order.
-    fn indices(self) -> Vec<usize> {
+    fn indices(self) -> Box<dyn Iterator<Item = usize>> {
         match self {
             Layout::Convolution { kernel_size, inputs, stored_inputs, outputs, stored_outputs } => {
                 let taps = kernel_size * kernel_size;
-                let index = |o, i, tap| (tap * stored_inputs + i) * stored_outputs + o;
-                (0..outputs)
-                    .flat_map(|o| (0..inputs).flat_map(move |i| (0..taps).map(move |tap| index(o, i, tap))))
-                    .collect()
+                let index = move |o, i, tap| (tap * stored_inputs + i) * stored_outputs + o;
+                let of_output = move |o| (0..inputs).flat_map(move |i| (0..taps).map(move |tap| index(o, i, tap)));
+                Box::new((0..outputs).flat_map(of_output))
             }
             Layout::Linear { channels, input, outputs, stored_outputs } => {
                 let positions = input.positions();
-                let index = |o, c, position| (position * input.channels + c) * stored_outputs + o;
-                (0..outputs)
-                    .flat_map(|o| (0..channels).flat_map(move |c| (0..positions).map(move |p| index(o, c, p))))
-                    .collect()
+                let index = move |o, c, position| (position * input.channels + c) * stored_outputs + o;
+                let of_output = move |o| (0..channels).flat_map(move |c| (0..positions).map(move |p| index(o, c, p)));
+                Box::new((0..outputs).flat_map(of_output))
             }
-            Layout::Vector { channels, .. } => (0..channels).collect(),
+            Layout::Vector { channels, .. } => Box::new(0..channels),
         }
     }
 }
@@ -82,6 +80,7 @@ impl Parameters {
     /// Makes room for a tensor of this name.
     pub(super) fn add(&mut self, name: String, layout: Layout) -> Range<usize> {
         let begin = self.values.len();
+        self.values.reserve_exact(layout.len());
         self.values.resize(begin + layout.len(), 0.0);
         let range = begin..self.values.len();
         self.entries.push(Entry { name, range: range.clone(), layout });
@@ -93,7 +92,7 @@ impl Parameters {
         for Entry { name, range, layout } in &self.entries {
             let values = floats(weights, name, &layout.shape())?;
             let stored = &mut self.values[range.clone()];
-            for (index, value) in layout.indices().into_iter().zip(values) {
+            for (index, value) in layout.indices().zip(values) {
                 stored[index] = value;
             }
         }
@@ -109,7 +108,7 @@ impl Parameters {
     pub(super) fn host_tensors_of(&self, vector: &[f32]) -> impl Iterator<Item = HostTensor> {
         self.entries.iter().map(|Entry { name, range, layout }| {
             let stored = &vector[range.clone()];
-            let values = layout.indices().into_iter().map(|index| stored[index]);
+            let values = layout.indices().map(|index| stored[index]);
             HostTensor::new(name.clone(), layout.shape(), values)
         })
     }
