@@ -128,20 +128,18 @@ fn paths(table: &Table) -> Vec<String> {
     paths
 }
 
-/// The setting that `key` most likely means: one of that name in another table, the least deep one first, else the one
-/// that takes the fewest changes, no more than a third of the letters.
+/// The setting that `key` most likely means: one that takes a single change, else one of that name in another table, the least
+/// deep one first, else the one that takes the fewest changes, no more than a third of the letters.
 fn nearest(key: &str, settings: &[String]) -> Option<String> {
     let name = |path: &str| path.rsplit('.').next().unwrap_or(path).to_string();
     let elsewhere = settings.iter().filter(|path| name(path) == name(key)).min_by_key(|path| path.matches('.').count());
-    let near = || {
-        settings
-            .iter()
-            .map(|path| (strsim::damerau_levenshtein(key, path), path))
-            .filter(|(changes, _)| 3 * changes <= key.len())
-            .min_by_key(|(changes, _)| *changes)
-            .map(|(_, path)| path)
-    };
-    elsewhere.or_else(near).cloned()
+    let near = settings
+        .iter()
+        .map(|path| (strsim::damerau_levenshtein(key, path), path))
+        .filter(|(changes, _)| 3 * changes <= key.len())
+        .min_by_key(|(changes, _)| *changes);
+    let typo = near.filter(|(changes, _)| *changes == 1).map(|(_, path)| path);
+    typo.or(elsewhere).or(near.map(|(_, path)| path)).cloned()
 }
 
 fn replace(slot: &mut Item, new: &Item) {
