@@ -138,8 +138,10 @@ pub struct DataSet {
     /// SHA-256, in hexadecimal, of the shape, labels and pixels of the three splits. Equal fingerprints mean equal
     /// data, split equally.
     pub fingerprint: String,
-    /// Whether an image seen in a mirror is still an image of its class.
-    pub mirror_is_safe: bool,
+    /// Whether an image seen in a mirror is still an image of its class; `None` where nobody has said so, of own data.
+    pub mirror_is_safe: Option<bool>,
+    /// Which of the known data sets it is; `None` of own data.
+    pub source: Option<DataSource>,
 }
 
 impl DataSet {
@@ -154,7 +156,29 @@ impl DataSet {
             valid,
             test,
             max_value,
-            mirror_is_safe: source.mirror_is_safe(),
+            mirror_is_safe: Some(source.mirror_is_safe()),
+            source: Some(source),
+        }
+    }
+
+    /// Puts the splits of own data, whose bytes use the whole range, together and takes their fingerprint.
+    pub(crate) fn own(
+        name: String,
+        class_names: Vec<String>,
+        train: LabelledImages,
+        valid: LabelledImages,
+        test: LabelledImages,
+    ) -> Self {
+        Self {
+            name,
+            class_names,
+            fingerprint: fingerprint(u8::MAX, [&train, &valid, &test]),
+            train,
+            valid,
+            test,
+            max_value: u8::MAX,
+            mirror_is_safe: None,
+            source: None,
         }
     }
 

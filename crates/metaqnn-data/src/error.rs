@@ -1,10 +1,47 @@
 //! What can go wrong with data, as values.
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::resize::ImageSize;
 use crate::source::DataSource;
+
+/// One thing for which own data cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong with it, and where in it.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
+/// Most problems that a message names.
+const PROBLEMS_NAMED: usize = 20;
+
+/// A single problem in a line, several in a list.
+fn list_problems(path: &Path, problems: &[Problem]) -> String {
+    if let [problem] = problems {
+        return problem.to_string();
+    }
+    let mut text = format!("{} cannot be used: {} problems", path.display(), problems.len());
+    for problem in problems.iter().take(PROBLEMS_NAMED) {
+        text += &format!("\n  {problem}");
+    }
+    if problems.len() > PROBLEMS_NAMED {
+        let more = problems.len() - PROBLEMS_NAMED;
+        text += &format!("\n  and {more} more (`metaqnn data check {} --json` names all)", path.display());
+    }
+    text
+}
 
 /// Why a data set could not be found, read, split or fetched.
 ///
@@ -13,9 +50,9 @@ use crate::source::DataSource;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The DATA argument is not the name of a known data set.
+    /// The DATA argument is neither the name of a known data set nor the path of own data.
     #[error(
-        "unknown data set {given:?}{hint}. Own images are not supported yet; known data sets: {known}",
+        "unknown data set {given:?}{hint}: there is no file or folder of this name, and the known data sets are {known}",
         hint = suggestion.map(|name| format!(" (did you mean {:?}?)", name.name())).unwrap_or_default(),
         known = DataSource::names()
     )]
@@ -43,6 +80,15 @@ pub enum DataError {
         folder: PathBuf,
         /// The names of the files that are missing.
         missing: Vec<String>,
+    },
+
+    /// Own data cannot be used.
+    #[error("{}", list_problems(path, problems))]
+    Unusable {
+        /// The DATA argument.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        problems: Vec<Problem>,
     },
 
     /// The operating system refused to read or write a file.

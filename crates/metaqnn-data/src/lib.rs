@@ -19,8 +19,9 @@
 //! # Reading order
 //!
 //! - `data_set`: [`LabelledImages`] and the [`DataSet`] of three splits, what all else is about;
-//! - `source`: [`DataSource`], the names of data sets, and [`data_dir`], where they lie;
-//! - `load`: [`load`], from a name to a data set; `files` says which files that takes and where they may lie;
+//! - `source`: [`DataArgument`], a name or a path; [`DataSource`], the names of data sets, and [`data_dir`], where they lie;
+//! - `load`: [`load_argument`] and [`load`], from a name to a data set; `files` says which files that takes and where they may lie;
+//! - `own`: [`load_own`], people's own images, in folders, tables and arrays; `image_file`, one image file;
 //! - `digits`, `idx`, `cifar`, `svhn`: one format each, read through `file_reader`, where every error gets its file
 //!   and offset; `mat`, the container of `svhn`;
 //! - `resize`: [`ImageSize`], images made larger or smaller as they are loaded;
@@ -40,9 +41,11 @@ mod fetch;
 mod file_reader;
 mod files;
 mod idx;
+mod image_file;
 mod load;
 mod mat;
 mod normalize;
+mod own;
 mod report;
 mod resize;
 mod source;
@@ -52,11 +55,14 @@ mod svhn;
 pub use augment::Augmentation;
 pub use batches::{Batch, Batches, fill_batch};
 pub use data_set::{DataSet, ImageShape, LabelledImages};
-pub use error::DataError;
+pub use error::{DataError, Problem};
 pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_svhn_extra};
-pub use load::{load, load_svhn_extra};
+pub use load::{load, load_argument, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
-pub use report::{ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, list};
+pub use own::{LoadedData, load_own};
+pub use report::{
+    ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, check_argument, list,
+};
 pub use resize::ImageSize;
-pub use source::{DataSource, data_dir};
+pub use source::{DataArgument, DataSource, data_dir};
 pub use split::{DEFAULT_SPLIT_SEED, SplitSettings, stratified_subset};

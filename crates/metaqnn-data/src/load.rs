@@ -9,7 +9,9 @@ use crate::data_set::{DataSet, LabelledImages};
 use crate::digits;
 use crate::error::DataError;
 use crate::files::{Part, locate, read_part};
-use crate::source::DataSource;
+use crate::own::{LoadedData, load_own};
+use crate::resize::ImageSize;
+use crate::source::{DataArgument, DataSource};
 use crate::split::{SplitSettings, stratified_subset};
 
 /// Validation images taken from the training part of a published data set (Baker et al. 2017).
@@ -41,6 +43,30 @@ pub fn load(source: &DataSource, data_dir: &Path, settings: &SplitSettings) -> R
     };
     let (train, valid) = split_off(*source, &train, settings)?;
     Ok(DataSet::new(*source, train, valid, test))
+}
+
+/// Reads what the DATA argument names, its images resized to `size` where one is given. Own data, whose sizes can differ, get a
+/// size of their own where none is given.
+///
+/// # Errors
+/// As [`load`] and [`DataSet::resized`], or as [`load_own`].
+pub fn load_argument(
+    argument: &DataArgument,
+    data_dir: &Path,
+    size: Option<ImageSize>,
+    settings: &SplitSettings,
+) -> Result<LoadedData, DataError> {
+    match argument {
+        DataArgument::Known(source) => {
+            let data = load(source, data_dir, settings)?;
+            let data = match size {
+                Some(size) => data.resized(size)?,
+                None => data,
+            };
+            Ok(LoadedData { data, warnings: Vec::new() })
+        }
+        DataArgument::Own(path) => load_own(path, size, settings.seed),
+    }
 }
 
 /// Reads the 531,131 extra training images of SVHN, easier ones than the others, which only the final phase uses.

@@ -11,8 +11,10 @@ use crate::data_set::{DataSet, ImageShape, LabelledImages};
 use crate::error::DataError;
 use crate::fetch::address;
 use crate::files::{Part, locate};
-use crate::load::load;
-use crate::source::DataSource;
+use crate::load::{load, load_argument};
+use crate::own::LoadedData;
+use crate::resize::ImageSize;
+use crate::source::{DataArgument, DataSource};
 use crate::split::SplitSettings;
 
 /// A known data set, as [`list`] tells of it.
@@ -71,10 +73,12 @@ pub struct DataReport {
     pub fingerprint: String,
     /// Images that occur in more than one split.
     pub duplicates: Duplicates,
-    /// Whether there are as many training and test images as were published.
-    pub as_published: bool,
-    /// The files read; none of the embedded digits.
+    /// Whether there are as many training and test images as were published; `None` of own data.
+    pub as_published: Option<bool>,
+    /// The files read; none of the embedded digits, and of own data only the file that was named.
     pub files: Vec<ReportedFile>,
+    /// What should be known before something is trained on it, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// Images in each split.
@@ -133,11 +137,35 @@ pub fn check(source: &DataSource, data_dir: &Path, settings: &SplitSettings) -> 
         })
         .collect::<Result<_, DataError>>()?;
     let found = (data.train.len() + data.valid.len(), data.test.len());
-    Ok(DataReport::new(&data, found == source.published_images(), files))
+    Ok(DataReport::new(&data, Some(found == source.published_images()), files, Vec::new()))
+}
+
+/// Reads what the DATA argument names, as [`load_argument`] does, and reports.
+///
+/// # Errors
+/// As [`load_argument`].
+pub fn check_argument(
+    argument: &DataArgument,
+    data_dir: &Path,
+    size: Option<ImageSize>,
+    settings: &SplitSettings,
+) -> Result<DataReport, DataError> {
+    let path = match argument {
+        DataArgument::Known(source) if size.is_none() => return check(source, data_dir, settings),
+        DataArgument::Known(_) => None,
+        DataArgument::Own(path) => Some(path),
+    };
+    let LoadedData { data, warnings } = load_argument(argument, data_dir, size, settings)?;
+    let mut files = Vec::new();
+    if let Some(path) = path.filter(|path| path.is_file()) {
+        let bytes = fs::metadata(path).map_err(DataError::io("read", path))?.len();
+        files.push(ReportedFile { path: path.clone(), bytes });
+    }
+    Ok(DataReport::new(&data, None, files, warnings))
 }
 
 impl DataReport {
-    fn new(data: &DataSet, as_published: bool, files: Vec<ReportedFile>) -> Self {
+    fn new(data: &DataSet, as_published: Option<bool>, files: Vec<ReportedFile>, warnings: Vec<String>) -> Self {
         let classes = data.classes();
         let [train, valid, test] = [&data.train, &data.valid, &data.test].map(|images| images.class_counts(classes));
         let class_counts = data
@@ -165,6 +193,7 @@ impl DataReport {
             },
             as_published,
             files,
+            warnings,
         }
     }
 }
@@ -195,7 +224,10 @@ impl fmt::Display for DataReport {
             f,
             "equal images: {valid_in_train} validation in training, {test_in_train} test in training, {test_in_valid} test in validation"
         )?;
-        if !self.as_published {
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        if self.as_published == Some(false) {
             writeln!(f, "not as many images as were published")?;
         }
         for ReportedFile { path, bytes } in &self.files {
@@ -218,7 +250,7 @@ mod tests {
             labels: vec![0; values.len()],
         };
         let data = DataSet::new(DataSource::Digits, images(&[1, 2, 2]), images(&[2, 3]), images(&[1, 1, 3, 4]));
-        let report = DataReport::new(&data, false, Vec::new());
+        let report = DataReport::new(&data, Some(false), Vec::new(), Vec::new());
         assert_eq!(report.duplicates, Duplicates { valid_in_train: 1, test_in_train: 2, test_in_valid: 1 });
         assert_eq!(report.class_counts[0].images, SplitCounts { train: 3, valid: 2, test: 4 });
         assert_eq!(report.class_counts[1].images, SplitCounts::default());

@@ -21,6 +21,8 @@ impl ImageSize {
     pub const LEAST: usize = 8;
     /// The greatest side: above it no network of the search trains in sensible time.
     pub const GREATEST: usize = 224;
+    /// The greatest side that is chosen where no size is asked for: a search on a CPU still ends in sensible time.
+    pub const GREATEST_UNASKED: usize = 64;
 
     /// The size of `height` rows and `width` columns.
     ///
@@ -36,6 +38,24 @@ impl ImageSize {
             }
         }
         Ok(Self { height, width })
+    }
+
+    /// The size for images of these sizes, (height, width) each, where none is asked for: that of all of them, if it is one with
+    /// sides in 8..=64; else the median height and the median width, shrunk in proportion until no side is above 64, and no
+    /// side below 8. `None` of no images.
+    pub(crate) fn chosen_for(sizes: &[(usize, usize)]) -> Option<Self> {
+        let median = |mut sides: Vec<usize>| {
+            sides.sort_unstable();
+            sides.get(sides.len() / 2).copied()
+        };
+        let height = median(sizes.iter().map(|size| size.0).collect())?;
+        let width = median(sizes.iter().map(|size| size.1).collect())?;
+        let longest = height.max(width).max(Self::GREATEST_UNASKED);
+        let side = |side: usize| {
+            let shrunk = (side * Self::GREATEST_UNASKED + longest / 2) / longest;
+            shrunk.clamp(Self::LEAST, Self::GREATEST_UNASKED)
+        };
+        Some(Self { height: side(height), width: side(width) })
     }
 
     /// Rows.
@@ -97,7 +117,7 @@ impl DataSet {
     }
 }
 
-fn resize_all(images: &LabelledImages, max_value: u8, size: ImageSize) -> Result<LabelledImages, DataError> {
+pub(crate) fn resize_all(images: &LabelledImages, max_value: u8, size: ImageSize) -> Result<LabelledImages, DataError> {
     let failed = |reason: &dyn fmt::Display| DataError::Resize { size, reason: reason.to_string() };
     let from = images.shape;
     let shape = ImageShape { channels: from.channels, height: size.height, width: size.width };
@@ -116,6 +136,27 @@ fn resize_all(images: &LabelledImages, max_value: u8, size: ImageSize) -> Result
         pixels.extend_from_slice(plane.buffer());
     }
     Ok(LabelledImages { shape, pixels, labels: images.labels.clone() })
+}
+
+/// One image of 1 or 3 channels with bytes of the whole range, resized as [`DataSet::resized`] says.
+///
+/// # Shapes
+/// `pixels` and the result have dimensions HWC; `from` is (H, W).
+pub(crate) fn resize_interleaved(
+    pixels: &[u8],
+    channels: usize,
+    from: (usize, usize),
+    size: ImageSize,
+) -> Result<Vec<u8>, DataError> {
+    let failed = |reason: &dyn fmt::Display| DataError::Resize { size, reason: reason.to_string() };
+    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    // A side that large has no image in memory.
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let source = ImageRef::new(side(from.1), side(from.0), pixels, kind).map_err(|error| failed(&error))?;
+    let mut resized = Image::new(side(size.width), side(size.height), kind);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+    Resizer::new().resize(&source, &mut resized, &options).map_err(|error| failed(&error))?;
+    Ok(resized.into_vec())
 }
 
 /// `value` of 0..=`max_value` as one of 0..=255, rounded.
@@ -194,6 +235,27 @@ mod tests {
         // (0.75 · 0 + 0.75 · 70 + 0.25 · 140) / 1.75 = 50, and by symmetry 160; then the same along the other side.
         assert_eq!(halved.pixels, [50, 160, 50, 160, 50, 50, 160, 160]);
         assert_eq!(halved.labels, [3]);
+    }
+
+    #[test]
+    fn the_size_is_chosen_from_the_images() {
+        let chosen = |sizes: &[(usize, usize)]| ImageSize::chosen_for(sizes).map(|size| size.to_string());
+        assert_eq!(chosen(&[]), None);
+        assert_eq!(chosen(&[(28, 28), (28, 28)]).unwrap(), "28x28");
+        assert_eq!(chosen(&[(64, 9)]).unwrap(), "64x9");
+        assert_eq!(chosen(&[(480, 640), (640, 480), (480, 640)]).unwrap(), "48x64");
+        assert_eq!(chosen(&[(4, 4)]).unwrap(), "8x8");
+        assert_eq!(chosen(&[(10_000, 20)]).unwrap(), "64x8");
+    }
+
+    #[test]
+    fn interleaved_images_are_resized_as_planes_are() {
+        let shape = ImageShape { channels: 3, height: 9, width: 7 };
+        let pixels: Vec<u8> = (0..shape.pixels()).map(|i| (i * 37 % 256) as u8).collect();
+        let size = ImageSize { height: 8, width: 12 };
+        let planes = LabelledImages { shape, pixels: crate::image_file::planes(&pixels, 3), labels: vec![0] };
+        let resized = resize_interleaved(&pixels, 3, (9, 7), size).unwrap();
+        assert_eq!(crate::image_file::planes(&resized, 3), resize_all(&planes, 255, size).unwrap().pixels);
     }
 
     #[test]

@@ -152,6 +152,35 @@ impl FromStr for DataSource {
     }
 }
 
+/// What the DATA argument of the command line stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DataArgument {
+    /// A known data set.
+    Known(DataSource),
+    /// The path of own data.
+    Own(PathBuf),
+}
+
+impl FromStr for DataArgument {
+    type Err = DataError;
+
+    /// A known name is a name; a folder that bears one is given with a separator, as `./mnist`.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownDataSet`], with the known name nearest to `given`, where there is no such file or folder either.
+    fn from_str(given: &str) -> Result<Self, DataError> {
+        match given.parse() {
+            Ok(source) => Ok(Self::Known(source)),
+            Err(error) => {
+                let path = PathBuf::from(given);
+                // What can only be a path is one, so that what is wrong with it can be said.
+                let is_path = path.components().count() > 1 || path.extension().is_some() || path.exists();
+                if is_path { Ok(Self::Own(path)) } else { Err(error) }
+            }
+        }
+    }
+}
+
 /// Insertions, deletions and substitutions that turn `a` into `b` (Levenshtein).
 fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -215,9 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_refused_with_the_known_names() {
-        let message = "./my/photos".parse::<DataSource>().unwrap_err().to_string();
-        assert!(message.contains("Own images are not supported yet"), "{message}");
+    fn what_is_no_known_name_is_a_path_where_it_can_be_one() {
+        assert_eq!("mnist".parse::<DataArgument>().unwrap(), DataArgument::Known(DataSource::Mnist));
+        for path in ["./mnist", "my/photos", "photos.csv", "src"] {
+            assert_eq!(path.parse::<DataArgument>().unwrap(), DataArgument::Own(path.into()));
+        }
+        let message = "photos".parse::<DataArgument>().unwrap_err().to_string();
+        assert!(message.contains("there is no file or folder of this name"), "{message}");
         assert!(message.contains("digits, mnist, fashion-mnist, cifar10, cifar100, svhn"), "{message}");
         assert!(!message.contains("did you mean"), "{message}");
     }

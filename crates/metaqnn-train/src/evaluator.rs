@@ -11,7 +11,7 @@ use metaqnn_core::ports::{Evaluator, FinalEvaluation, FinalJob, TrainingProgress
 use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Evaluation, Failure};
-use metaqnn_data::{Augmentation, DataSet, DataSource, ImageShape, LabelledImages, Normalizer, Preprocessing};
+use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
 use crate::device::{ComputeDevice, DeviceError, parse_device};
 use crate::trainer::{TrainingEnd, TrainingTask, fixed_part, train};
@@ -178,30 +178,31 @@ impl Evaluator for NetworkEvaluator {
 pub fn normalizer(data: &DataSet, settings: &TrainingSettings) -> Normalizer {
     let kind = match settings.preprocessing {
         PreprocessingChoice::Standardize => Preprocessing::Standardize,
-        PreprocessingChoice::Paper => {
-            data.name.parse().map_or(Preprocessing::Standardize, |source: DataSource| Preprocessing::of_paper(&source))
-        }
+        PreprocessingChoice::Paper => data.source.as_ref().map_or(Preprocessing::Standardize, Preprocessing::of_paper),
     };
     Normalizer::fit(kind, &data.train, data.max_value)
 }
 
-/// The augmentation that `settings` mean for `data`: mirrored only where that is safe, shifted by up to an eighth
-/// of the side.
+/// The augmentation that `settings` mean for `data`: mirrored only where that is safe (of own data, where it is asked for), shifted
+/// by up to an eighth of the side.
 pub fn augmentation(data: &DataSet, settings: &TrainingSettings) -> Option<Augmentation> {
     let side = data.shape().height.min(data.shape().width);
+    let mirror_is_safe = data.mirror_is_safe == Some(true);
+    // Of own data nobody has said whether it is; who asks for it by name means it.
+    let mirror_if_asked = data.mirror_is_safe != Some(false);
     let choice = match settings.augmentation {
-        AugmentationChoice::Auto if data.mirror_is_safe => AugmentationChoice::MirrorAndShift,
+        AugmentationChoice::Auto if mirror_is_safe => AugmentationChoice::MirrorAndShift,
         AugmentationChoice::Auto => AugmentationChoice::Warp,
         choice => choice,
     };
     let augmentation = match choice {
         AugmentationChoice::None => Augmentation::default(),
-        AugmentationChoice::Mirror => Augmentation { mirror: data.mirror_is_safe, ..Augmentation::default() },
+        AugmentationChoice::Mirror => Augmentation { mirror: mirror_if_asked, ..Augmentation::default() },
         AugmentationChoice::MirrorAndShift => {
-            Augmentation { mirror: data.mirror_is_safe, shift: side / 8, ..Augmentation::default() }
+            Augmentation { mirror: mirror_if_asked, shift: side / 8, ..Augmentation::default() }
         }
         AugmentationChoice::Warp | AugmentationChoice::Auto => {
-            Augmentation { mirror: data.mirror_is_safe, shift: side / 8, rotation: 15, scale: 15, erase: 0 }
+            Augmentation { mirror: mirror_is_safe, shift: side / 8, rotation: 15, scale: 15, erase: 0 }
         }
     };
     (!augmentation.is_none()).then_some(augmentation)

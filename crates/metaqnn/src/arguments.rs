@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Design networks for a data set.
     #[command(
-        after_help = "Examples:\n  metaqnn search\n  metaqnn search mnist --budget 10m\n  metaqnn search mnist --models 20 --set training.epochs=1 --json"
+        after_help = "Examples:\n  metaqnn search\n  metaqnn search mnist --budget 10m\n  metaqnn search ./my-images --size 32x32 --budget 10m\n  metaqnn search mnist --models 20 --set training.epochs=1 --json"
     )]
     Search(SearchArguments),
     /// Go on with a study where it stopped.
@@ -85,7 +85,8 @@ pub(crate) struct DataArguments {
 
 #[derive(Args)]
 pub(crate) struct SearchArguments {
-    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn.
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: a folder of class folders, a .csv,
+    /// .npy or .npz file.
     #[arg(default_value = "digits")]
     pub(crate) data: String,
     #[command(flatten)]
@@ -142,7 +143,8 @@ pub(crate) struct RunArguments {
 
 #[derive(Args)]
 pub(crate) struct SizeArguments {
-    /// Resize the images: HEIGHTxWIDTH, or one number for both, each in 8..=224.
+    /// Resize the images: HEIGHTxWIDTH, or one number for both, each in 8..=224 [default: the images' own size; of own images
+    /// their median, at most 64].
     #[arg(long, value_name = "HxW")]
     pub(crate) size: Option<ImageSize>,
 }
@@ -198,7 +200,8 @@ pub(crate) struct ConfigArguments {
 pub(crate) struct TrainArguments {
     /// The architecture in the notation.
     pub(crate) architecture: String,
-    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn.
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: a folder of class folders, a .csv,
+    /// .npy or .npz file.
     #[arg(long, default_value = "digits")]
     pub(crate) data: String,
     #[command(flatten)]
@@ -278,11 +281,18 @@ pub(crate) enum DataVerb {
         #[command(flatten)]
         data_dir: DataArguments,
     },
-    /// What a data set holds.
-    #[command(after_help = "Example: metaqnn data check digits")]
+    /// What a data set holds, or everything that is wrong with it.
+    ///
+    /// Own images lie in class folders (my-images/cat/1.jpg), with or without train, valid and test above them, or are named
+    /// in a table or held in arrays; docs/own-images.md has the rules.
+    #[command(
+        after_help = "Examples:\n  metaqnn data check digits\n  metaqnn data check ./my-images\n  metaqnn data check labels.csv --size 32x32\n  metaqnn data check arrays.npz --json"
+    )]
     Check {
-        /// Its name.
+        /// Its name or path.
         data: String,
+        #[command(flatten)]
+        size: SizeArguments,
         #[command(flatten)]
         data_dir: DataArguments,
         /// JSON.

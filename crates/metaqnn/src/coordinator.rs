@@ -8,7 +8,7 @@ use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::space::SearchSpace;
 use metaqnn_core::study::{Pruning, RaisedLimits, Study, StudyHeader};
-use metaqnn_data::{DataSet, ImageSize};
+use metaqnn_data::{DataSet, ImageSize, LoadedData};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
 use toml_edit::DocumentMut;
 
@@ -32,7 +32,9 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let settings = setup::checked(&document)?;
     metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
-    let (data, data_dir) = setup::data_set(&arguments.data, data_dir, arguments.size.size)?;
+    let data_argument = setup::lasting(&arguments.data)?;
+    let (LoadedData { data, warnings }, data_dir) = setup::data_set(&data_argument, data_dir, arguments.size.size)?;
+    setup::tell(&warnings);
     let (input, space) = space_of(&settings, &data)?;
     let seed = settings.search.seed;
     let header = StudyHeader {
@@ -40,7 +42,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         created_at: now(),
         settings: document.to_string(),
         seed,
-        data: arguments.data.clone(),
+        data: data_argument.clone(),
         data_fingerprint: data.fingerprint.clone(),
         input,
         class_names: data.class_names.clone(),
@@ -58,7 +60,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         pruning: Pruning::new(settings.pruning),
         settings,
         settings_text: document.to_string(),
-        data: arguments.data.clone(),
+        data: data_argument,
         data_dir,
         image_size: image_size(input)?,
         seconds_before: 0.0,
@@ -86,8 +88,9 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     metaqnn_train::parse_device(&settings.search.device)?;
     let image_size = image_size(header.input)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
-    let (data, data_dir) = setup::data_set(&header.data, data_dir, Some(image_size))?;
-    if data.fingerprint != header.data_fingerprint {
+    let (LoadedData { data, .. }, data_dir) = setup::data_set(&header.data, data_dir, Some(image_size))?;
+    // A class folder that was renamed leaves the images as they were.
+    if data.fingerprint != header.data_fingerprint || data.class_names != header.class_names {
         bail!("{}: the data set {} is not the one that the study began with", arguments.study.display(), header.data);
     }
     let (_, space) = space_of(&settings, &data)?;

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use metaqnn_data::{DataSource, FetchProgress, check, data_dir, fetch, list};
+use metaqnn_data::{DataArgument, DataError, DataSource, FetchProgress, check_argument, data_dir, fetch, list};
 use serde_json::json;
 
 use crate::arguments::DataVerb;
-use crate::setup::split_settings;
+use crate::setup;
 
 /// Runs one of the verbs.
 pub(crate) fn run(verb: &DataVerb) -> Result<i32> {
@@ -27,6 +27,7 @@ pub(crate) fn run(verb: &DataVerb) -> Result<i32> {
                         if value["present"] == json!(true) { "here" } else { "not here" }
                     );
                 }
+                println!("Your own are read from a path: a folder of class folders, a .csv, .npy or .npz file.");
             }
         }
         DataVerb::Fetch { name, data_dir: folder } => {
@@ -40,13 +41,17 @@ pub(crate) fn run(verb: &DataVerb) -> Result<i32> {
             bar.finish_and_clear();
             eprintln!("{name} is in {}", folder.display());
         }
-        DataVerb::Check { data, data_dir: folder, json } => {
-            let source: DataSource = data.parse()?;
-            let report = check(&source, &data_dir(folder.data_dir.as_deref())?, &split_settings())?;
-            if *json {
-                println!("{}", json!(report));
-            } else {
-                println!("{report}");
+        DataVerb::Check { data, size, data_dir: folder, json } => {
+            let argument: DataArgument = data.parse()?;
+            let folder = setup::data_folder(&argument, folder.data_dir.as_deref())?;
+            match check_argument(&argument, &folder, size.size, &setup::split_settings()) {
+                Ok(report) if *json => println!("{}", json!(report)),
+                Ok(report) => println!("{report}"),
+                Err(DataError::Unusable { path, problems }) if *json => {
+                    println!("{}", json!({ "name": path, "problems": problems }));
+                    return Ok(1);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::{self, Preset, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_data::{DEFAULT_SPLIT_SEED, DataSet, DataSource, ImageSize, SplitSettings, data_dir, load};
+use metaqnn_data::{DEFAULT_SPLIT_SEED, DataArgument, ImageSize, LoadedData, SplitSettings, data_dir, load_argument};
 use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
@@ -42,15 +42,32 @@ pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Resul
 }
 
 /// Reads a data set by the text of the DATA argument, its images resized where a size is given.
-pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize>) -> Result<(DataSet, PathBuf)> {
-    let source: DataSource = data.parse()?;
-    let folder = data_dir(folder)?;
-    let set = load(&source, &folder, &split_settings())?;
-    let set = match size {
-        Some(size) => set.resized(size)?,
-        None => set,
-    };
-    Ok((set, folder))
+pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize>) -> Result<(LoadedData, PathBuf)> {
+    let argument: DataArgument = data.parse()?;
+    let folder = data_folder(&argument, folder)?;
+    Ok((load_argument(&argument, &folder, size, &split_settings())?, folder))
+}
+
+/// The folder of the known data sets; for own data, which do not lie there, it need not exist.
+pub(crate) fn data_folder(argument: &DataArgument, folder: Option<&Path>) -> Result<PathBuf> {
+    match (argument, data_dir(folder)) {
+        (DataArgument::Own(_), Err(_)) => Ok(PathBuf::new()),
+        (_, folder) => Ok(folder?),
+    }
+}
+
+/// The DATA argument as a study keeps it: a path from the root, so that a `resume` finds the data from any folder.
+pub(crate) fn lasting(data: &str) -> Result<String> {
+    let DataArgument::Own(path) = data.parse()? else { return Ok(data.to_owned()) };
+    let whole = std::path::absolute(&path).with_context(|| path.display().to_string())?;
+    whole.into_os_string().into_string().map_err(|path| anyhow!("{}: the path of data must be UTF-8", path.display()))
+}
+
+/// Tells on standard error what should be known of the data.
+pub(crate) fn tell(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
 }
 
 /// The split that every study shares.

@@ -7,6 +7,7 @@ use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::{Evaluator, TrainingProgress, TrialJob};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::TrialNumber;
+use metaqnn_data::LoadedData;
 use metaqnn_train::NetworkEvaluator;
 use serde_json::json;
 
@@ -17,7 +18,9 @@ use crate::setup;
 pub(crate) fn train_one(arguments: &TrainArguments) -> Result<i32> {
     let architecture: Architecture = arguments.architecture.parse()?;
     let settings = setup::checked(&setup::document(&arguments.settings, &arguments.data)?)?;
-    let (data, _) = setup::data_set(&arguments.data, arguments.data_dir.data_dir.as_deref(), arguments.size.size)?;
+    let data_dir = arguments.data_dir.data_dir.as_deref();
+    let (LoadedData { data, warnings }, _) = setup::data_set(&arguments.data, data_dir, arguments.size.size)?;
+    setup::tell(&warnings);
     let shape = data.shape();
     let input = MapShape::new(shape.channels as u32, shape.height as u32, shape.width as u32);
     anyhow::ensure!(

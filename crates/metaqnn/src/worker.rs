@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use metaqnn_core::ports::Evaluator;
 use metaqnn_core::settings::Settings;
+use metaqnn_data::LoadedData;
 use metaqnn_exec::protocol::WorkerSetup;
 use metaqnn_exec::{read_setup, serve};
 use metaqnn_train::NetworkEvaluator;
@@ -23,7 +24,7 @@ pub(crate) fn work() -> Result<i32> {
 fn evaluator(start: &WorkerSetup) -> Result<NetworkEvaluator> {
     let settings = Settings::from_toml(&start.settings)?;
     let size = start.image_size.parse()?;
-    let (data, _) = setup::data_set(&start.data, Some(Path::new(&start.data_dir)), Some(size))?;
+    let (LoadedData { data, .. }, _) = setup::data_set(&start.data, Some(Path::new(&start.data_dir)), Some(size))?;
     let final_training = settings.final_phase.training;
     Ok(NetworkEvaluator::new(&settings.search.device, Arc::new(data), settings.training, final_training)?)
 }

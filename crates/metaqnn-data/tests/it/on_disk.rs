@@ -43,7 +43,7 @@ fn the_digits_need_no_folder() {
     assert_eq!(data.shape().to_string(), "1x8x8");
     assert_eq!(data.max_value, 16);
     assert_eq!(data.train_and_valid().len(), 1_497);
-    assert!(!data.mirror_is_safe);
+    assert_eq!(data.mirror_is_safe, Some(false));
     // Frozen: a study stores it and refuses data that have changed.
     assert_eq!(data.fingerprint, "93829192b5da33ab483d843d9e4e2e24fa8faa6897515a320659c745a7efc2ef");
 }
@@ -83,7 +83,7 @@ fn idx_files_of_every_spelling_are_read() {
     assert_eq!(report.total, SplitCounts { train: 30, valid: 10, test: 20 });
     assert_eq!(report.duplicates.test_in_train + report.duplicates.test_in_valid, 20);
     assert_eq!(report.files.len(), 4);
-    assert!(!report.as_published);
+    assert_eq!(report.as_published, Some(false));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["class_counts"][3]["valid"], 1);
     assert!(report.to_string().contains(&data.fingerprint), "{report}");

@@ -1,0 +1,408 @@
+//! Arrays of NumPy: `.npz` archives, `.npy` files.
+//!
+//! What an array is, its name says: `x`, `images`, `image`, `data` or `arr_0` hold images, `y`, `labels`, `label`, `targets`,
+//! `target` or `arr_1` the labels of them, `class_names`, `label_names` or `classes` a name for each label. With `train`, `valid`
+//! (as [`Split::of_name`] has it) or `test` before or after, as in `x_train` or `test_labels`, they are those of a split.
+
+use std::fs;
+use std::path::Path;
+
+use super::array_file::{ArrayFile, Named, dimensions};
+use super::examples::{Classes, Example, Examples, Origin, Split};
+use super::findings::Findings;
+use super::pixel_values::{Scale, ValueRange};
+use super::{first_few, reason_of};
+use crate::data_set::ImageShape;
+use crate::image_file::planes;
+use crate::resize::ImageSize;
+
+/// What an array is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Images,
+    Labels,
+    ClassNames,
+}
+
+/// What an array of this name is, and of which split.
+fn role_of(name: &str) -> Option<(Role, Option<Split>)> {
+    let name = name.to_lowercase();
+    let words: Vec<&str> = name.split(['_', '-', '.', ' ']).collect();
+    let split = words.iter().find_map(|word| Split::of_name(word));
+    let rest: Vec<&str> = words.into_iter().filter(|word| Split::of_name(word).is_none()).collect();
+    let role = match rest.join("_").as_str() {
+        "x" | "images" | "image" | "imgs" | "img" | "data" | "arr_0" => Role::Images,
+        "y" | "labels" | "label" | "targets" | "target" | "arr_1" => Role::Labels,
+        "class_names" | "label_names" | "classes" => Role::ClassNames,
+        _ => return None,
+    };
+    Some((role, split))
+}
+
+/// Reads an `.npz` archive.
+pub(super) fn read_archive(path: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+    match ArrayFile::open_all(path) {
+        Ok(arrays) => read_named(path, arrays, size, findings),
+        Err(reason) => {
+            findings.problem(path, reason);
+            None
+        }
+    }
+}
+
+/// Reads all `.npy` files of a folder.
+pub(super) fn read_folder(folder: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+    let arrays = arrays_in(folder, findings, &|_| true);
+    read_named(folder, arrays, size, findings)
+}
+
+/// Reads an `.npy` file of images, with its labels and, where its name is of a split, the other splits beside it.
+pub(super) fn read_file(path: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut arrays = match role_of(&stem) {
+        Some((Role::Labels | Role::ClassNames, _)) => {
+            findings.problem(path, "an array of labels: name the array of images");
+            return None;
+        }
+        Some((Role::Images, Some(_))) => {
+            let of_a_split =
+                |name: &str| role_of(name).is_some_and(|(role, split)| split.is_some() || role == Role::ClassNames);
+            arrays_in(folder, findings, &of_a_split)
+        }
+        Some((Role::Images, None)) | None => {
+            let mut arrays = vec![("images".to_owned(), ArrayFile::open(path))];
+            let own = ["_labels", "-labels", "_y"].map(|suffix| format!("{stem}{suffix}"));
+            let mut beside = arrays_in(folder, findings, &|name| {
+                own.iter().any(|own| own == name)
+                    || matches!(role_of(name), Some((Role::Labels | Role::ClassNames, None)))
+            });
+            // Labels that bear this array's name come before others.
+            if let Some(named) = beside.iter().position(|(name, _)| own.contains(name)) {
+                let (_, labels) = beside.swap_remove(named);
+                beside.retain(|(name, _)| !matches!(role_of(name), Some((Role::Labels, _))));
+                arrays.push(("labels".to_owned(), labels));
+            }
+            arrays.extend(beside);
+            arrays
+        }
+    };
+    arrays.sort_by(|a, b| a.0.cmp(&b.0));
+    read_named(path, arrays, size, findings)
+}
+
+/// The arrays in `folder` whose names, without `.npy`, are `wanted`, sorted by name.
+fn arrays_in(folder: &Path, findings: &mut Findings, wanted: &dyn Fn(&str) -> bool) -> Vec<Named> {
+    // Of a file in the working folder the folder's name is empty.
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = match fs::read_dir(listed) {
+        Ok(entries) => entries,
+        Err(error) => {
+            findings.problem(folder, reason_of(&error));
+            return Vec::new();
+        }
+    };
+    let mut arrays: Vec<Named> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let stem = name.strip_suffix(".npy").filter(|stem| wanted(stem))?;
+            Some((stem.to_owned(), ArrayFile::open(&folder.join(&name))))
+        })
+        .collect();
+    arrays.sort_by(|a, b| a.0.cmp(&b.0));
+    arrays
+}
+
+/// Images and labels of one split.
+struct Part {
+    split: Option<Split>,
+    images: Images,
+    labels: Vec<String>,
+}
+
+/// Reads arrays by their names; `root` is what messages about all of them name.
+fn read_named(root: &Path, arrays: Vec<Named>, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+    let mut known = Vec::new();
+    let mut others = Vec::new();
+    for (name, array) in arrays {
+        match (role_of(&name), array) {
+            (Some((role, split)), Ok(array)) => known.push((role, split, array)),
+            (Some(_), Err(reason)) => findings.problem(&path_of(root, &name), reason),
+            (None, _) => others.push(name),
+        }
+    }
+    let has_splits = known.iter().any(|(role, split, _)| *role == Role::Images && split.is_some());
+    let splits: Vec<Option<Split>> = if has_splits { Split::ALL.map(Some).to_vec() } else { vec![None] };
+    let mut parts = Vec::new();
+    for split in splits {
+        let mut take = |wanted| {
+            let at = known.iter().position(|(role, of, _)| *role == wanted && *of == split)?;
+            Some(known.remove(at).2)
+        };
+        let (images, labels) = (take(Role::Images), take(Role::Labels));
+        match (images, labels) {
+            (Some(images), Some(labels)) => parts.extend(read_part(root, split, images, &labels, findings)),
+            (Some(images), None) => {
+                findings.problem(
+                    root,
+                    format!("there are no labels for {}: expected an array y or labels beside it", images.name),
+                );
+            }
+            (None, Some(labels)) => findings.problem(root, format!("there are no images for {}", labels.name)),
+            (None, None) => {}
+        }
+    }
+    let class_names = known.iter().position(|(role, ..)| *role == Role::ClassNames).map(|at| known.remove(at).2);
+    others.extend(known.into_iter().map(|(_, _, array)| array.name.to_string()));
+    if parts.is_empty() && findings.problems.is_empty() {
+        findings.problem(
+            root,
+            format!("expected arrays x and y, images and labels, or x_train, y_train, …, found {}", first_few(&others)),
+        );
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    if !others.is_empty() {
+        findings.warning(format!("arrays left out, their names being unknown: {}", first_few(&others)));
+    }
+    let names = class_names.and_then(|array| {
+        let names = array.texts();
+        names.map_err(|reason| findings.problem(&path_of(root, &array.name), reason)).ok()
+    });
+    put_together(root, parts, names, size, findings)
+}
+
+/// The file of an array: itself, or in an archive the archive and the array's name.
+fn path_of(root: &Path, name: &str) -> std::path::PathBuf {
+    if root.is_dir() {
+        root.join(format!("{}.npy", name.trim_end_matches(".npy")))
+    } else {
+        format!("{} [{name}]", root.display()).into()
+    }
+}
+
+fn read_part(
+    root: &Path,
+    split: Option<Split>,
+    images: ArrayFile,
+    labels: &ArrayFile,
+    findings: &mut Findings,
+) -> Option<Part> {
+    let images_path = path_of(root, &images.name);
+    let labels_path = path_of(root, &labels.name);
+    let images = Images::of(images).map_err(|reason| findings.problem(&images_path, reason)).ok();
+    let n = match labels.shape.as_slice() {
+        [n] | [n, 1] => *n,
+        shape => {
+            findings
+                .problem(&labels_path, format!("expected one label an image (N or Nx1), found {}", dimensions(shape)));
+            return None;
+        }
+    };
+    let images = images?;
+    if n != images.count() {
+        let images = images.count();
+        findings.problem(&labels_path, format!("expected a label for each of {images} images, found {n} labels"));
+        return None;
+    }
+    let labels = labels.texts().map_err(|reason| findings.problem(&labels_path, reason)).ok()?;
+    Some(Part { split, images, labels })
+}
+
+/// An array of images.
+struct Images {
+    array: ArrayFile,
+    shape: ImageShape,
+    channels_last: bool,
+}
+
+impl Images {
+    fn of(array: ArrayFile) -> Result<Self, String> {
+        let (channels, height, width, channels_last) = match *array.shape.as_slice() {
+            [_, height, width] => (1, height, width, true),
+            [_, height, width, channels @ (1 | 3)] => (channels, height, width, true),
+            [_, channels @ (1 | 3), height, width] => (channels, height, width, false),
+            _ => {
+                return Err(format!(
+                    "expected NxHxW, NxHxWxC or NxCxHxW with 1 or 3 channels, found {}",
+                    dimensions(&array.shape)
+                ));
+            }
+        };
+        let [channels, height, width] =
+            [channels, height, width].map(|side| usize::try_from(side).unwrap_or(usize::MAX));
+        if array.is_text() {
+            return Err("expected numbers, found texts".to_owned());
+        }
+        if array.shape.contains(&0) {
+            return Err(format!("expected images, found none ({})", dimensions(&array.shape)));
+        }
+        Ok(Self { array, shape: ImageShape { channels, height, width }, channels_last })
+    }
+
+    fn count(&self) -> u64 {
+        self.array.shape[0]
+    }
+
+    /// Looks at every number.
+    fn see(&self, range: &mut ValueRange) -> Result<(), String> {
+        let size = self.shape.pixels() as u64;
+        let mut at = 0;
+        self.array.for_each_number(|number| {
+            if !range.see(number) {
+                let place = if self.array.is_fortran { at % self.count() } else { at / size };
+                return Err(format!("image {place}: expected finite numbers, found {number}"));
+            }
+            at += 1;
+            Ok(())
+        })
+    }
+
+    /// All pixels, NCHW, are added to `to`.
+    fn read(&self, scale: Scale, to: &mut Vec<u8>) -> Result<(), String> {
+        let mut bytes = Vec::new();
+        let size = self.shape.pixels();
+        if self.array.is_fortran {
+            self.array.for_each_number(|number| {
+                bytes.push(scale.byte(number));
+                Ok(())
+            })?;
+            for image in first_dimension_slowest(&bytes, &self.array.shape).chunks_exact(size) {
+                self.add(image, to);
+            }
+            return Ok(());
+        }
+        self.array.for_each_number(|number| {
+            bytes.push(scale.byte(number));
+            if bytes.len() == size {
+                self.add(&bytes, to);
+                bytes.clear();
+            }
+            Ok(())
+        })
+    }
+
+    fn add(&self, image: &[u8], to: &mut Vec<u8>) {
+        if self.channels_last && self.shape.channels > 1 {
+            to.extend(planes(image, self.shape.channels));
+        } else {
+            to.extend_from_slice(image);
+        }
+    }
+}
+
+/// An array in which the first dimension runs fastest, so that it runs slowest.
+fn first_dimension_slowest(bytes: &[u8], shape: &[u64]) -> Vec<u8> {
+    let shape: Vec<usize> = shape.iter().map(|&side| side as usize).collect();
+    // Steps in the result from one element to the next along each dimension.
+    let steps: Vec<usize> = (0..shape.len()).map(|dimension| shape[dimension + 1..].iter().product()).collect();
+    let mut result = vec![0; bytes.len()];
+    let mut place = vec![0; shape.len()];
+    let mut at = 0;
+    for &byte in bytes {
+        result[at] = byte;
+        for dimension in 0..shape.len() {
+            place[dimension] += 1;
+            at += steps[dimension];
+            if place[dimension] < shape[dimension] {
+                break;
+            }
+            at -= steps[dimension] * shape[dimension];
+            place[dimension] = 0;
+        }
+    }
+    result
+}
+
+fn put_together(
+    root: &Path,
+    parts: Vec<Part>,
+    names: Option<Vec<String>>,
+    size: Option<ImageSize>,
+    findings: &mut Findings,
+) -> Option<Examples> {
+    let mut range = ValueRange::new();
+    let shape = parts[0].images.shape;
+    for part in &parts {
+        let path = path_of(root, &part.images.array.name);
+        if part.images.shape != shape {
+            let first = &parts[0].images.array.name;
+            findings.problem(&path, format!("expected images of {shape} as in {first}, found {}", part.images.shape));
+        }
+        if let Err(reason) = part.images.see(&mut range) {
+            findings.problem(&path, reason);
+        }
+    }
+    let mut classes = Classes::default();
+    let mut examples = Vec::new();
+    for Part { split, images, labels } in &parts {
+        for (i, label) in labels.iter().enumerate() {
+            let class = classes.number(label);
+            let origin = Origin::Element(images.array.name.clone(), i as u64);
+            examples.push(Example { origin, class, split: *split });
+        }
+    }
+    let mut class_names = classes.into_sorted_names(&mut examples);
+    if let Some(names) = names {
+        name_classes(root, &mut class_names, &names, findings);
+    }
+    if !findings.problems.is_empty() {
+        return None;
+    }
+    let scale = range.scale().map_err(|reason| findings.problem(root, reason)).ok()?;
+    let mut pixels = Vec::new();
+    for part in &parts {
+        if let Err(reason) = part.images.read(scale, &mut pixels) {
+            findings.problem(&path_of(root, &part.images.array.name), reason);
+            return None;
+        }
+    }
+    Examples { shape, pixels, examples, class_names }.with_chosen_shape(root, size, findings)
+}
+
+/// Replaces labels that are numbers from 0 by the names given for them.
+fn name_classes(root: &Path, class_names: &mut [String], names: &[String], findings: &mut Findings) {
+    for label in class_names {
+        match label.parse::<usize>().ok().and_then(|number| names.get(number)) {
+            Some(name) => label.clone_from(name),
+            None => {
+                findings.problem(root, format!("label {label} has no name among the {} class names", names.len()));
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_an_array_is() {
+        let (train, valid, test) = (Some(Split::Train), Some(Split::Valid), Some(Split::Test));
+        for (name, role) in [
+            ("x_train", Some((Role::Images, train))),
+            ("y_test", Some((Role::Labels, test))),
+            ("train_images", Some((Role::Images, train))),
+            ("val_labels", Some((Role::Labels, valid))),
+            ("images", Some((Role::Images, None))),
+            ("Label", Some((Role::Labels, None))),
+            ("arr_0", Some((Role::Images, None))),
+            ("arr_1", Some((Role::Labels, None))),
+            ("class_names", Some((Role::ClassNames, None))),
+            ("weights", None),
+            ("train", None),
+        ] {
+            assert_eq!(role_of(name), role, "{name}");
+        }
+    }
+
+    #[test]
+    fn columns_first_becomes_rows_first() {
+        // numpy.arange(6).reshape(1, 2, 3).flatten(order="F") = 0 3 1 4 2 5
+        assert_eq!(first_dimension_slowest(&[0, 3, 1, 4, 2, 5], &[1, 2, 3]), [0, 1, 2, 3, 4, 5]);
+        // numpy.arange(8).reshape(2, 2, 2).flatten(order="F")
+        assert_eq!(first_dimension_slowest(&[0, 4, 2, 6, 1, 5, 3, 7], &[2, 2, 2]), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,204 @@
+//! What every reader of own data gives: labelled images of one shape, not yet split.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::findings::Findings;
+use crate::data_set::{ImageShape, LabelledImages};
+use crate::resize::{ImageSize, resize_all};
+
+/// Most classes that a data set may have.
+pub(super) const MOST_CLASSES: usize = 1_000;
+
+/// What an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Split {
+    Train,
+    Valid,
+    Test,
+}
+
+impl Split {
+    pub(super) const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// The split that a folder, a file or a value of this name stands for.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        match name.trim().to_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "valid" | "val" | "validation" | "dev" => Some(Self::Valid),
+            "test" | "testing" => Some(Self::Test),
+            _ => None,
+        }
+    }
+
+    /// As a word before "images".
+    pub(super) fn adjective(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Valid => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Where an image came from, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A file of its own.
+    File(PathBuf),
+    /// A row of a table, by its line.
+    Row(Arc<str>, u64),
+    /// An image of an array, counted from 0.
+    Element(Arc<str>, u64),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Row(table, line) => write!(f, "{table} line {line}"),
+            Self::Element(array, index) => write!(f, "{array}[{index}]"),
+        }
+    }
+}
+
+/// What is known of one image besides its pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Example {
+    pub(super) origin: Origin,
+    /// Index into the class names.
+    pub(super) class: usize,
+    /// `None` where the data do not say.
+    pub(super) split: Option<Split>,
+}
+
+/// Labelled images of one shape.
+#[derive(Debug)]
+pub(super) struct Examples {
+    pub(super) shape: ImageShape,
+    /// NCHW, one for each of `examples`.
+    pub(super) pixels: Vec<u8>,
+    pub(super) examples: Vec<Example>,
+    pub(super) class_names: Vec<String>,
+}
+
+impl Examples {
+    /// These images resized to `size`, or else to the size chosen from theirs, with 1 channel where all of them are grey.
+    pub(super) fn with_chosen_shape(
+        mut self,
+        path: &Path,
+        size: Option<ImageSize>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let ImageShape { channels, height, width } = self.shape;
+        let plane = height * width;
+        let is_grey = |image: &[u8]| image[..plane] == image[plane..2 * plane] && image[..plane] == image[2 * plane..];
+        if channels == 3 && self.pixels.chunks_exact(3 * plane).all(is_grey) {
+            self.pixels = self.pixels.chunks_exact(3 * plane).flat_map(|image| &image[..plane]).copied().collect();
+            self.shape.channels = 1;
+        }
+        let size = match size {
+            Some(size) => size,
+            None => {
+                let size = ImageSize::chosen_for(&[(height, width)])?;
+                warn_of_resizing(&[(height, width)], size, findings);
+                size
+            }
+        };
+        if (height, width) != (size.height(), size.width()) {
+            let images = LabelledImages { shape: self.shape, pixels: self.pixels, labels: Vec::new() };
+            match resize_all(&images, u8::MAX, size) {
+                Ok(resized) => (self.shape, self.pixels) = (resized.shape, resized.pixels),
+                Err(error) => {
+                    findings.problem(path, error.to_string());
+                    return None;
+                }
+            }
+        }
+        Some(self)
+    }
+}
+
+/// Tells that images of these sizes get another one that nobody asked for.
+pub(super) fn warn_of_resizing(sizes: &[(usize, usize)], size: ImageSize, findings: &mut Findings) {
+    if sizes.iter().all(|&known| known == (size.height(), size.width())) {
+        return;
+    }
+    let range = |sides: &dyn Fn(&(usize, usize)) -> usize| {
+        let (least, most) = (sizes.iter().map(sides).min(), sizes.iter().map(sides).max());
+        match (least.unwrap_or(0), most.unwrap_or(0)) {
+            (least, most) if least == most => least.to_string(),
+            (least, most) => format!("{least} to {most}"),
+        }
+    };
+    findings.warning(format!(
+        "images with {} rows and {} columns are resized to {size}, without regard to their proportions; choose another \
+         size with --size",
+        range(&|size| size.0),
+        range(&|size| size.1)
+    ));
+}
+
+/// Class names, numbered in the order in which they are met.
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    names: Vec<String>,
+    numbers: HashMap<String, usize>,
+}
+
+impl Classes {
+    /// The number of the class `name`.
+    pub(super) fn number(&mut self, name: &str) -> usize {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.names.len();
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    /// The names in their final order, the classes of `examples` renumbered to it: by value if all names are numbers, else
+    /// by their letters' code points.
+    pub(super) fn into_sorted_names(self, examples: &mut [Example]) -> Vec<String> {
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        let values: Option<Vec<f64>> =
+            self.names.iter().map(|name| name.parse().ok().filter(|value: &f64| value.is_finite())).collect();
+        order.sort_by(|&a, &b| {
+            let by_value = values.as_ref().map_or(std::cmp::Ordering::Equal, |values| values[a].total_cmp(&values[b]));
+            by_value.then_with(|| self.names[a].cmp(&self.names[b]))
+        });
+        let mut place = vec![0; order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            place[old] = new;
+        }
+        for example in examples {
+            example.class = place[example.class];
+        }
+        order.into_iter().map(|old| self.names[old].clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(names: &[&str]) -> (Vec<String>, Vec<usize>) {
+        let mut classes = Classes::default();
+        let mut examples: Vec<Example> = names
+            .iter()
+            .map(|name| Example { origin: Origin::File(PathBuf::new()), class: classes.number(name), split: None })
+            .collect();
+        let names = classes.into_sorted_names(&mut examples);
+        (names, examples.iter().map(|example| example.class).collect())
+    }
+
+    #[test]
+    fn numbers_are_sorted_by_value_and_words_by_letters() {
+        assert_eq!(sorted(&["10", "9", "10", "1"]), (vec!["1".into(), "9".into(), "10".into()], vec![2, 1, 2, 0]));
+        assert_eq!(sorted(&["dog", "cat", "10", "9"]).0, ["10", "9", "cat", "dog"]);
+        assert_eq!(sorted(&["1", "01"]).0, ["01", "1"]);
+    }
+}
