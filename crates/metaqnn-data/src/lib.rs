@@ -27,6 +27,7 @@
 //! - `resize`: [`ImageSize`], images made larger or smaller as they are loaded;
 //! - `split`: which images are for validation, and [`stratified_subset`];
 //! - `normalize`, `augment`, `batches`: from bytes to what a network sees, the inner loop of training;
+//! - `preparation`: [`Preparation`], all of that for one model, stored with it;
 //! - `fetch`: [`fetch`], downloads from the public homes;
 //! - `report`: [`list`] and [`check`], for people and scripts;
 //! - `error`: [`DataError`].
@@ -46,6 +47,7 @@ mod load;
 mod mat;
 mod normalize;
 mod own;
+mod preparation;
 mod report;
 mod resize;
 mod source;
@@ -60,6 +62,7 @@ pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_
 pub use load::{load, load_argument, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
 pub use own::{LoadedData, load_own};
+pub use preparation::Preparation;
 pub use report::{
     ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, check_argument, list,
 };

@@ -40,8 +40,10 @@ const PIECE: usize = 1 << 16;
 pub(super) struct ArrayFile {
     /// How messages call it: `x_train.npy`, or `x_train` of an archive.
     pub(super) name: Arc<str>,
+    /// What messages about it name.
+    pub(super) place: PathBuf,
     /// The file that it lies in.
-    pub(super) path: PathBuf,
+    path: PathBuf,
     /// Its dimensions.
     pub(super) shape: Vec<u64>,
     /// Whether the first dimension runs fastest.
@@ -53,8 +55,22 @@ pub(super) struct ArrayFile {
     entry: Option<usize>,
 }
 
-/// An array's name, without `.npy`, and what is wrong with it if something is.
-pub(super) type Named = (String, Result<ArrayFile, String>);
+/// An array by its name.
+pub(super) struct Named {
+    /// Without `.npy`.
+    pub(super) name: String,
+    /// The file, or of an archive the archive with the name, for messages.
+    pub(super) place: PathBuf,
+    /// The array, or what is wrong with it.
+    pub(super) array: Result<ArrayFile, String>,
+}
+
+impl Named {
+    /// The array in a file of its own, under this name.
+    pub(super) fn file(name: String, path: &Path) -> Self {
+        Self { name, place: path.to_owned(), array: ArrayFile::open(path) }
+    }
+}
 
 /// What an element is, and how many bytes (or, of texts, characters) it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +130,7 @@ impl ArrayFile {
             let Some(name) = name.strip_suffix(".npy").map(str::to_owned) else { continue };
             let array = archive.by_index(index).map_err(|error| format!("it cannot be unpacked: {error}"));
             let array = array.and_then(|mut entry| Self::of_entry(&name, path, index, &mut entry));
-            arrays.push((name, array));
+            arrays.push(Named { place: place_in(path, &name), name, array });
         }
         Ok(arrays)
     }
@@ -155,7 +171,8 @@ impl ArrayFile {
             ));
         }
         let is_fortran = header.order() == Order::Fortran && shape.len() > 1;
-        Ok(Self { name, path: path.to_owned(), shape, is_fortran, number, big_endian, header_bytes, entry })
+        let place = if entry.is_some() { place_in(path, &name) } else { path.to_owned() };
+        Ok(Self { name, place, path: path.to_owned(), shape, is_fortran, number, big_endian, header_bytes, entry })
     }
 
     /// Whether its elements are texts.
@@ -253,6 +270,11 @@ pub(super) fn dimensions(shape: &[u64]) -> String {
         [] => "a single number".to_owned(),
         _ => shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x"),
     }
+}
+
+/// An array of an archive, as messages name it.
+fn place_in(archive: &Path, name: &str) -> PathBuf {
+    format!("{} [{name}]", archive.display()).into()
 }
 
 /// Up to 8 bytes as a number.

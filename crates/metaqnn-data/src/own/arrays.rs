@@ -71,23 +71,23 @@ pub(super) fn read_file(path: &Path, size: Option<ImageSize>, findings: &mut Fin
             arrays_in(folder, findings, &of_a_split)
         }
         Some((Role::Images, None)) | None => {
-            let mut arrays = vec![("images".to_owned(), ArrayFile::open(path))];
+            let mut arrays = vec![Named::file("images".to_owned(), path)];
             let own = ["_labels", "-labels", "_y"].map(|suffix| format!("{stem}{suffix}"));
             let mut beside = arrays_in(folder, findings, &|name| {
                 own.iter().any(|own| own == name)
                     || matches!(role_of(name), Some((Role::Labels | Role::ClassNames, None)))
             });
             // Labels that bear this array's name come before others.
-            if let Some(named) = beside.iter().position(|(name, _)| own.contains(name)) {
-                let (_, labels) = beside.swap_remove(named);
-                beside.retain(|(name, _)| !matches!(role_of(name), Some((Role::Labels, _))));
-                arrays.push(("labels".to_owned(), labels));
+            if let Some(at) = beside.iter().position(|array| own.contains(&array.name)) {
+                let labels = beside.swap_remove(at);
+                beside.retain(|array| !matches!(role_of(&array.name), Some((Role::Labels, _))));
+                arrays.push(Named { name: "labels".to_owned(), ..labels });
             }
             arrays.extend(beside);
             arrays
         }
     };
-    arrays.sort_by(|a, b| a.0.cmp(&b.0));
+    arrays.sort_by(|a, b| a.name.cmp(&b.name));
     read_named(path, arrays, size, findings)
 }
 
@@ -106,10 +106,10 @@ fn arrays_in(folder: &Path, findings: &mut Findings, wanted: &dyn Fn(&str) -> bo
         .filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
             let stem = name.strip_suffix(".npy").filter(|stem| wanted(stem))?;
-            Some((stem.to_owned(), ArrayFile::open(&folder.join(&name))))
+            Some(Named::file(stem.to_owned(), &folder.join(&name)))
         })
         .collect();
-    arrays.sort_by(|a, b| a.0.cmp(&b.0));
+    arrays.sort_by(|a, b| a.name.cmp(&b.name));
     arrays
 }
 
@@ -122,42 +122,56 @@ struct Part {
 
 /// Reads arrays by their names; `root` is what messages about all of them name.
 fn read_named(root: &Path, arrays: Vec<Named>, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
-    let mut known = Vec::new();
+    // An array with something wrong is known all the same, so that nothing is said to be missing.
+    let mut known: Vec<(Role, Option<Split>, Option<ArrayFile>)> = Vec::new();
     let mut others = Vec::new();
-    for (name, array) in arrays {
-        match (role_of(&name), array) {
-            (Some((role, split)), Ok(array)) => known.push((role, split, array)),
-            (Some(_), Err(reason)) => findings.problem(&path_of(root, &name), reason),
-            (None, _) => others.push(name),
+    for Named { name, place, array } in arrays {
+        match role_of(&name) {
+            Some((role, split)) => {
+                known.push((role, split, array.map_err(|reason| findings.problem(&place, reason)).ok()));
+            }
+            None => others.push(name),
         }
     }
-    let has_splits = known.iter().any(|(role, split, _)| *role == Role::Images && split.is_some());
-    let splits: Vec<Option<Split>> = if has_splits { Split::ALL.map(Some).to_vec() } else { vec![None] };
+    let mut take = |wanted, split| {
+        let at = known.iter().position(|(role, of, _)| *role == wanted && *of == split)?;
+        Some(known.remove(at).2)
+    };
     let mut parts = Vec::new();
-    for split in splits {
-        let mut take = |wanted| {
-            let at = known.iter().position(|(role, of, _)| *role == wanted && *of == split)?;
-            Some(known.remove(at).2)
-        };
-        let (images, labels) = (take(Role::Images), take(Role::Labels));
-        match (images, labels) {
-            (Some(images), Some(labels)) => parts.extend(read_part(root, split, images, &labels, findings)),
-            (Some(images), None) => {
-                findings.problem(
-                    root,
-                    format!("there are no labels for {}: expected an array y or labels beside it", images.name),
+    let mut found = false;
+    // Arrays without a split count only where there are none with one.
+    for split in Split::ALL.map(Some).into_iter().chain([None]) {
+        if split.is_none() && found {
+            break;
+        }
+        match (take(Role::Images, split), take(Role::Labels, split)) {
+            (Some(images), Some(labels)) => {
+                parts.extend(
+                    images.zip(labels).and_then(|(images, labels)| read_part(split, images, &labels, findings)),
                 );
+                found = true;
             }
-            (None, Some(labels)) => findings.problem(root, format!("there are no images for {}", labels.name)),
+            (Some(images), None) => {
+                let name = images.map_or_else(|| "the images".into(), |images| images.name);
+                findings
+                    .problem(root, format!("there are no labels for {name}: expected an array y or labels beside it"));
+                found = true;
+            }
+            (None, Some(labels)) => {
+                let name = labels.map_or_else(|| "the labels".into(), |labels| labels.name);
+                findings.problem(root, format!("there are no images for {name}"));
+                found = true;
+            }
             (None, None) => {}
         }
     }
-    let class_names = known.iter().position(|(role, ..)| *role == Role::ClassNames).map(|at| known.remove(at).2);
-    others.extend(known.into_iter().map(|(_, _, array)| array.name.to_string()));
-    if parts.is_empty() && findings.problems.is_empty() {
+    let class_names = take(Role::ClassNames, None).flatten();
+    others.extend(known.into_iter().filter_map(|(_, _, array)| Some(array?.name.to_string())));
+    if !found {
+        let found = if others.is_empty() { "none".to_owned() } else { first_few(&others) };
         findings.problem(
             root,
-            format!("expected arrays x and y, images and labels, or x_train, y_train, …, found {}", first_few(&others)),
+            format!("expected arrays x and y, images and labels, or x_train, y_train, …, found {found}"),
         );
     }
     if parts.is_empty() {
@@ -168,45 +182,29 @@ fn read_named(root: &Path, arrays: Vec<Named>, size: Option<ImageSize>, findings
     }
     let names = class_names.and_then(|array| {
         let names = array.texts();
-        names.map_err(|reason| findings.problem(&path_of(root, &array.name), reason)).ok()
+        names.map_err(|reason| findings.problem(&array.place, reason)).ok()
     });
     put_together(root, parts, names, size, findings)
 }
 
-/// The file of an array: itself, or in an archive the archive and the array's name.
-fn path_of(root: &Path, name: &str) -> std::path::PathBuf {
-    if root.is_dir() {
-        root.join(format!("{}.npy", name.trim_end_matches(".npy")))
-    } else {
-        format!("{} [{name}]", root.display()).into()
-    }
-}
-
-fn read_part(
-    root: &Path,
-    split: Option<Split>,
-    images: ArrayFile,
-    labels: &ArrayFile,
-    findings: &mut Findings,
-) -> Option<Part> {
-    let images_path = path_of(root, &images.name);
-    let labels_path = path_of(root, &labels.name);
-    let images = Images::of(images).map_err(|reason| findings.problem(&images_path, reason)).ok();
+fn read_part(split: Option<Split>, images: ArrayFile, labels: &ArrayFile, findings: &mut Findings) -> Option<Part> {
+    let place = images.place.clone();
+    let images = Images::of(images).map_err(|reason| findings.problem(&place, reason)).ok();
     let n = match labels.shape.as_slice() {
         [n] | [n, 1] => *n,
         shape => {
             findings
-                .problem(&labels_path, format!("expected one label an image (N or Nx1), found {}", dimensions(shape)));
+                .problem(&labels.place, format!("expected one label an image (N or Nx1), found {}", dimensions(shape)));
             return None;
         }
     };
     let images = images?;
     if n != images.count() {
         let images = images.count();
-        findings.problem(&labels_path, format!("expected a label for each of {images} images, found {n} labels"));
+        findings.problem(&labels.place, format!("expected a label for each of {images} images, found {n} labels"));
         return None;
     }
-    let labels = labels.texts().map_err(|reason| findings.problem(&labels_path, reason)).ok()?;
+    let labels = labels.texts().map_err(|reason| findings.problem(&labels.place, reason)).ok()?;
     Some(Part { split, images, labels })
 }
 
@@ -325,7 +323,7 @@ fn put_together(
     let mut range = ValueRange::new();
     let shape = parts[0].images.shape;
     for part in &parts {
-        let path = path_of(root, &part.images.array.name);
+        let path = part.images.array.place.clone();
         if part.images.shape != shape {
             let first = &parts[0].images.array.name;
             findings.problem(&path, format!("expected images of {shape} as in {first}, found {}", part.images.shape));
@@ -354,7 +352,7 @@ fn put_together(
     let mut pixels = Vec::new();
     for part in &parts {
         if let Err(reason) = part.images.read(scale, &mut pixels) {
-            findings.problem(&path_of(root, &part.images.array.name), reason);
+            findings.problem(&part.images.array.place, reason);
             return None;
         }
     }

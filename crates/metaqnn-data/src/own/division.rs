@@ -160,7 +160,10 @@ fn check_classes(names: &[String], counts: &[[usize; 3]], path: &Path, findings:
         if train == 0 && valid + test > 0 {
             findings.problem(
                 path,
-                format!("class {name}: there are no training images of it, but {} others", valid + test),
+                format!(
+                    "class {name}: there are no training images of it, but {} of other splits",
+                    count(valid + test, "image")
+                ),
             );
         }
     }

@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bad_inputs;
+mod made;
+mod mutations;
 mod on_disk;
+mod own;
 mod real;
