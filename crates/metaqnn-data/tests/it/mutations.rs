@@ -89,8 +89,15 @@ fn read(root: &Path, name: &str, bytes: &[u8]) {
     }
 }
 
+/// A minute's worth of cases; as many as `PROPTEST_CASES` says where it is set.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 60 };
+    ProptestConfig { cases, failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn damaged_files_are_refused_or_read(changes in changes()) {

@@ -5,4 +5,5 @@
 mod imports;
 #[cfg(target_os = "linux")]
 mod kills;
+mod own_data;
 mod program;
