@@ -48,8 +48,8 @@ pub(super) fn within<'a>(root: &Path, path: &'a Path) -> &'a Path {
     path.strip_prefix(root).unwrap_or(path)
 }
 
-/// The folders of splits among `folders`: there are some if one is named `train` and holds folders and no images itself (a class of
-/// trains holds images).
+/// The folders of splits among `folders`: there are some if one is named `train` and all others are named for splits too, or it holds
+/// folders and no images itself (a class of trains holds images).
 fn split_folders(folders: &[PathBuf]) -> Option<Vec<(Split, PathBuf)>> {
     let splits: Vec<(Split, PathBuf)> = folders
         .iter()
@@ -58,11 +58,14 @@ fn split_folders(folders: &[PathBuf]) -> Option<Vec<(Split, PathBuf)>> {
             Some((split, folder.clone()))
         })
         .collect();
-    let has_training_folders = splits.iter().any(|(split, folder)| {
-        let contents = Contents::of(folder, &mut Findings::default());
-        *split == Split::Train && contents.images.is_empty() && !contents.folders.is_empty()
+    let is_split = splits.iter().any(|(split, folder)| {
+        let holds_classes = || {
+            let contents = Contents::of(folder, &mut Findings::default());
+            contents.images.is_empty() && !contents.folders.is_empty()
+        };
+        *split == Split::Train && (splits.len() == folders.len() || holds_classes())
     });
-    has_training_folders.then_some(splits)
+    is_split.then_some(splits)
 }
 
 struct Listing<'a> {

@@ -129,6 +129,20 @@ const TABLE: &[(&str, Make, &[&str])] = &[
         &["DATA/test: expected a folder of class folders, found 1 image without class folders"],
     ),
     (
+        "splits without classes",
+        |root| {
+            (0..9).for_each(|i| {
+                drop(write(&root.join(format!("{}/{i}.png", ["train", "val", "test"][i % 3])), png(i as u32)))
+            });
+            root.to_owned()
+        },
+        &[
+            "DATA/test: expected a folder of class folders, found 3 images without class folders",
+            "DATA/train: expected a folder of class folders, found 3 images without class folders",
+            "DATA/val: expected a folder of class folders, found 3 images without class folders",
+        ],
+    ),
+    (
         "a corrupt PNG",
         |root| {
             let mut bytes = png(77);
