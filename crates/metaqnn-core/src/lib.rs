@@ -15,6 +15,7 @@
 //! `Study::tell`, by which the agent learns → `Storage` (one transaction, with the Q-table's hash after it).
 
 pub mod agent;
+pub mod benchmark;
 pub mod graph;
 pub mod ports;
 pub mod settings;

@@ -25,7 +25,7 @@ pub(crate) fn run(verb: &SpaceVerb) -> Result<i32> {
 }
 
 fn space(arguments: &SpaceArguments) -> Result<(Settings, SearchSpace)> {
-    let settings = setup::checked(&setup::document(&arguments.settings, "")?)?;
+    let settings = setup::checked(&setup::document(&arguments.settings, "", None)?)?;
     let space = setup::space(&settings, arguments.input, arguments.classes)?;
     Ok((settings, space))
 }

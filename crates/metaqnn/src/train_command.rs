@@ -16,7 +16,7 @@ use crate::setup;
 /// Trains one architecture on the training images and validates it.
 pub(crate) fn train_one(arguments: &TrainArguments) -> Result<i32> {
     let architecture: Architecture = arguments.architecture.parse()?;
-    let settings = setup::checked(&setup::document(&arguments.settings, &arguments.data)?)?;
+    let settings = setup::checked(&setup::document(&arguments.settings, &arguments.data, None)?)?;
     let (data, _) = setup::data_set(&arguments.data, arguments.data_dir.data_dir.as_deref(), arguments.size.size)?;
     let shape = data.shape();
     let input = MapShape::new(shape.channels as u32, shape.height as u32, shape.width as u32);

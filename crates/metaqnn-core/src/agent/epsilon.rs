@@ -63,6 +63,26 @@ impl EpsilonSchedule {
         self.stretches.last().map_or(1.0, EpsilonStretch::epsilon)
     }
 
+    /// The schedule for a search of `models` unique models, its stretches in models as long in proportion.
+    pub fn scaled(&self, models: u64) -> Self {
+        let all = self.models();
+        let (mut before, mut scaled_before) = (0.0, 0);
+        let stretch = |stretch: &EpsilonStretch| {
+            let (epsilon, share) = match *stretch {
+                EpsilonStretch::Models { epsilon, models } => {
+                    (epsilon, models as f64 / all.unwrap_or(models).max(1) as f64)
+                }
+                EpsilonStretch::Share { epsilon, share } => (epsilon, share),
+            };
+            before += share;
+            let end = (before * models as f64).round() as u64;
+            let length = end.saturating_sub(scaled_before);
+            scaled_before = end;
+            EpsilonStretch::Models { epsilon, models: length }
+        };
+        EpsilonSchedule { stretches: self.stretches.iter().map(stretch).collect() }
+    }
+
     /// Unique models of the whole schedule, where it is in models.
     pub fn models(&self) -> Option<u64> {
         self.stretches
@@ -99,6 +119,20 @@ mod tests {
         let at = |n| schedule.epsilon(n, 0.0);
         assert_eq!((at(0), at(1499), at(1500), at(1599), at(1600), at(9999)), (1.0, 1.0, 0.9, 0.9, 0.1, 0.1));
         assert_eq!(schedule.models(), Some(1750));
+    }
+
+    #[test]
+    fn a_scaled_schedule_keeps_its_proportions() {
+        let models = |epsilon, models| EpsilonStretch::Models { epsilon, models };
+        let schedule = EpsilonSchedule { stretches: vec![models(1.0, 1500), models(0.5, 900), models(0.1, 300)] };
+        assert_eq!(schedule.scaled(2700), schedule);
+        let expected = EpsilonSchedule { stretches: vec![models(1.0, 6), models(0.5, 3), models(0.1, 1)] };
+        assert_eq!(schedule.scaled(10), expected);
+        let share = |epsilon, share| EpsilonStretch::Share { epsilon, share };
+        assert_eq!(
+            EpsilonSchedule { stretches: vec![share(1.0, 0.6), share(0.5, 0.3), share(0.1, 0.1)] }.scaled(10),
+            expected
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
-mod generators;
+pub(crate) mod generators;
 mod pruning;
 mod record;
 #[allow(clippy::module_inception)]
