@@ -146,7 +146,7 @@ fn search(subject: &Subject, candidate: &Candidate, arguments: &BenchAgentArgume
     let models = arguments.models as usize;
     let epsilon = |models: usize| match candidate.name {
         AgentName::Random => 1.0,
-        _ => candidate.schedule.epsilon(models as u64, 0.0),
+        _ => candidate.schedule.epsilon(models as u64, models as f64 / f64::from(arguments.models)),
     };
     match subject {
         Subject::Table(table) => {

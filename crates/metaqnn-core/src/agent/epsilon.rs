@@ -63,24 +63,22 @@ impl EpsilonSchedule {
         self.stretches.last().map_or(1.0, EpsilonStretch::epsilon)
     }
 
-    /// The schedule for a search of `models` unique models, its stretches in models as long in proportion.
+    /// A schedule in models, its stretches in proportion as long in a search of `models` unique models. One with stretches in shares follows
+    /// the search already and stays as it is.
     pub fn scaled(&self, models: u64) -> Self {
-        let all = self.models();
-        let (mut before, mut scaled_before) = (0.0, 0);
-        let stretch = |stretch: &EpsilonStretch| {
-            let (epsilon, share) = match *stretch {
-                EpsilonStretch::Models { epsilon, models } => {
-                    (epsilon, models as f64 / all.unwrap_or(models).max(1) as f64)
-                }
-                EpsilonStretch::Share { epsilon, share } => (epsilon, share),
-            };
-            before += share;
-            let end = (before * models as f64).round() as u64;
-            let length = end.saturating_sub(scaled_before);
-            scaled_before = end;
-            EpsilonStretch::Models { epsilon, models: length }
+        let Some(all) = self.models() else { return self.clone() };
+        let (mut before, mut scaled_before) = (0, 0);
+        let scale = |stretch: &EpsilonStretch| match *stretch {
+            EpsilonStretch::Models { epsilon, models: length } => {
+                before += length;
+                let end = (before as f64 / all.max(1) as f64 * models as f64).round() as u64;
+                let scaled = EpsilonStretch::Models { epsilon, models: end - scaled_before };
+                scaled_before = end;
+                scaled
+            }
+            share => share,
         };
-        EpsilonSchedule { stretches: self.stretches.iter().map(stretch).collect() }
+        EpsilonSchedule { stretches: self.stretches.iter().map(scale).collect() }
     }
 
     /// Unique models of the whole schedule, where it is in models.
@@ -129,10 +127,9 @@ mod tests {
         let expected = EpsilonSchedule { stretches: vec![models(1.0, 6), models(0.5, 3), models(0.1, 1)] };
         assert_eq!(schedule.scaled(10), expected);
         let share = |epsilon, share| EpsilonStretch::Share { epsilon, share };
-        assert_eq!(
-            EpsilonSchedule { stretches: vec![share(1.0, 0.6), share(0.5, 0.3), share(0.1, 0.1)] }.scaled(10),
-            expected
-        );
+        let mixed = EpsilonSchedule { stretches: vec![models(1.0, 10), share(0.3, 1.0)] };
+        assert_eq!(mixed.scaled(10), mixed);
+        assert_eq!((mixed.epsilon(9, 0.9), mixed.epsilon(10, 0.1), mixed.epsilon(99, 1.0)), (1.0, 0.3, 0.3));
     }
 
     #[test]

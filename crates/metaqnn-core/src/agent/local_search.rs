@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::decision_process::{Agent, DecisionProcess, Novelty, Reward, Situation, random_trajectory};
-use super::neighbourhood::neighbours;
+use super::neighbourhood::{mutant, neighbours};
 use super::q_table::QTable;
 use super::settings::LocalSearchSettings;
+
+/// Draws for a neighbour before the first untried one in order is taken.
+const DRAWS: u32 = 1_000;
 
 /// Climbs from the best of a few random models: tries the neighbours of where it stands in random order and moves to the
 /// first that is better. Where none is, it climbs anew from a random model.
@@ -37,24 +39,15 @@ impl<P: DecisionProcess> LocalSearch<P> {
 
 impl<P: DecisionProcess> Agent<P> for LocalSearch<P> {
     fn propose(&self, process: &P, situation: &Situation<'_, P::Action>, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
-        let untried =
-            |actions: &&Vec<P::Action>| !self.known.contains(*actions) && !situation.pending.contains(actions);
-        let open: Vec<&Vec<P::Action>> = self.around.iter().filter(untried).collect();
-        if self.known.len() < self.random_starts || open.is_empty() {
-            return random_trajectory(process, generator);
-        }
-        if std::env::var("LSM").is_ok()
-            && let Some((summit, _)) = &self.summit
-        {
-            for _ in 0..200 {
-                if let Some(m) = super::neighbourhood::mutant(process, summit, generator)
-                    && untried(&&m)
-                {
-                    return m;
-                }
+        let untried = |actions: &Vec<P::Action>| !self.known.contains(actions) && !situation.pending.contains(actions);
+        let climbs = self.known.len() >= self.random_starts && self.around.iter().any(untried);
+        if let Some((summit, _)) = self.summit.as_ref().filter(|_| climbs) {
+            let drawn = (0..DRAWS).find_map(|_| mutant(process, summit, generator).filter(untried));
+            if let Some(neighbour) = drawn.or_else(|| self.around.iter().find(|it| untried(it)).cloned()) {
+                return neighbour;
             }
         }
-        open[generator.random_range(0..open.len())].clone()
+        random_trajectory(process, generator)
     }
 
     fn learn(&mut self, process: &P, actions: &[P::Action], reward: Reward, novelty: Novelty, _: &mut ChaCha8Rng) {

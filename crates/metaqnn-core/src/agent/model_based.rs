@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 
 use super::decision_process::{Agent, DecisionProcess, Novelty, Reward, Situation};
@@ -12,157 +12,93 @@ use super::q_table::QTable;
 use super::reward_model::{Observations, RewardModel};
 use super::settings::{AgentSettings, ModelBasedSettings};
 
+/// Draws after which everything proposed counts as known.
+const DRAWS: u32 = 20;
+
+/// Q-learning with λ-returns and experience replay proposes trajectories, as does mutation of the best; a [`RewardModel`],
+/// fitted anew at each ask to what was learned, ranks them, and the first is tried.
+///
+/// Ranked is by Thompson sampling: each candidate's worth is drawn from what the model believes of it, so that what it does not
+/// know is tried as often as it may be the best. No more candidates are ranked than models are known, since the best of many
+/// guesses of a model of few observations is its greatest mistake.
+///
+/// What is told feeds the Q-table too; the model changes nothing in it. So the agent's state is that of Q-learning, with the
+/// features and rewards of at most so many models as the settings say.
 pub struct ModelBased<P: DecisionProcess> {
     settings: ModelBasedSettings,
     q_learning: QLearning<P>,
     known: HashSet<Vec<P::Action>>,
-    remembered: Vec<Vec<P::Action>>,
-    observations: Observations,
-}
-
-fn param(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    observations: Observations<P::Action>,
 }
 
 impl<P: DecisionProcess> ModelBased<P> {
     /// An agent that has learned nothing.
     pub fn new(settings: &AgentSettings) -> Self {
-        let mut own = settings.model_based.clone();
-        own.candidates = param("CAND", 100.0) as u32;
-        own.mutant_share = param("MUT", own.mutant_share);
-        own.parents = param("PARENTS", own.parents as f64) as u32;
-        own.random_starts = param("STARTS", own.random_starts as f64) as u32;
+        let own = &settings.model_based;
         ModelBased {
             q_learning: QLearning::with_trace_decay(settings, own.trace_decay),
-            settings: own,
             known: HashSet::new(),
-            remembered: Vec::new(),
-            observations: Observations::default(),
+            observations: Observations::new(own.memory as usize),
+            settings: own.clone(),
         }
     }
-}
 
-fn normal_cdf(x: f64) -> f64 {
-    // Abramowitz-Stegun 7.1.26
-    let z = x.abs() / std::f64::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.3275911 * z);
-    let erf = 1.0
-        - (((((1.061405429 * t - 1.453152027) * t) + 1.421413741) * t - 0.284496736) * t + 0.254829592)
-            * t
-            * (-z * z).exp();
-    if x >= 0.0 { 0.5 * (1.0 + erf) } else { 0.5 * (1.0 - erf) }
+    /// A trajectory by Q-learning, a new one where a few draws give one.
+    fn explore(&self, process: &P, situation: &Situation<'_, P::Action>, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
+        let mut proposed = self.q_learning.propose(process, situation, generator);
+        for _ in 1..DRAWS {
+            if !self.known.contains(&proposed) && !situation.pending.contains(&proposed) {
+                break;
+            }
+            proposed = self.q_learning.propose(process, situation, generator);
+        }
+        proposed
+    }
+
+    /// Different trajectories that are neither known nor in training, from Q-learning and by mutation of `parents`.
+    fn candidates(
+        &self,
+        process: &P,
+        situation: &Situation<'_, P::Action>,
+        parents: &[&[P::Action]],
+        generator: &mut ChaCha8Rng,
+    ) -> Vec<Vec<P::Action>> {
+        let wanted = (self.settings.candidates as usize).min(self.observations.len());
+        let mut seen: HashSet<Vec<P::Action>> = situation.pending.iter().cloned().collect();
+        let mut candidates = Vec::with_capacity(wanted);
+        for _ in 0..wanted {
+            let parent = parents[generator.random_range(0..parents.len())];
+            let mutated = (generator.random::<f64>() < self.settings.mutant_share)
+                .then(|| mutant(process, parent, generator))
+                .flatten();
+            let candidate = mutated.unwrap_or_else(|| self.q_learning.propose(process, situation, generator));
+            if !self.known.contains(&candidate) && seen.insert(candidate.clone()) {
+                candidates.push(candidate);
+            }
+        }
+        candidates
+    }
 }
 
 impl<P: DecisionProcess> Agent<P> for ModelBased<P> {
     fn propose(&self, process: &P, situation: &Situation<'_, P::Action>, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
-        let s = &self.settings;
-        let mut seen: HashSet<Vec<P::Action>> = situation.pending.iter().cloned().collect();
-        let begun = self.known.len() + seen.len();
-        let eps = param("EPS", -1.0);
-        let situation_q = Situation {
-            epsilon: if eps >= 0.0 && begun >= s.random_starts as usize { eps } else { situation.epsilon },
-            pending: situation.pending,
-        };
-        if begun < s.random_starts as usize || self.observations.len() < 2 {
-            let mut last = Vec::new();
-            for _ in 0..100 {
-                last = self.q_learning.propose(process, &situation_q, generator);
-                if !self.known.contains(&last) && !seen.contains(&last) {
-                    break;
-                }
-            }
-            return last;
+        let begun = self.known.len() + situation.pending.len();
+        let model =
+            if begun < self.settings.random_starts as usize { None } else { RewardModel::fit(&self.observations) };
+        let Some(mut model) = model else { return self.explore(process, situation, generator) };
+        for pending in situation.pending {
+            model.expect(&process.features(pending));
         }
-        let Some(mut model) = RewardModel::fit(&self.observations) else {
-            return self.q_learning.propose(process, situation, generator);
-        };
-        for p in situation.pending {
-            model.expect(&process.features(p));
-        }
-        // parents
-        let fitted = model.fitted();
-        let mut order: Vec<usize> = (0..self.observations.len()).collect();
-        if param("PARENT_FIT", 2.0) > 1.5 {
-            let t = model.targets();
-            let key: Vec<f64> = fitted.iter().zip(&t).map(|(a, b)| a + b).collect();
-            order.sort_by(|&a, &b| key[b].total_cmp(&key[a]));
-        } else if param("PARENT_FIT", 2.0) > 0.5 {
-            order.sort_by(|&a, &b| fitted[b].total_cmp(&fitted[a]));
-        } else {
-            let rewards: Vec<f64> = self.observations.rewards().collect();
-            order.sort_by(|&a, &b| rewards[b].total_cmp(&rewards[a]));
-        }
-        let best = fitted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let parents: Vec<&Vec<P::Action>> =
-            order.iter().take(s.parents as usize).map(|&i| &self.remembered[i]).collect();
-        let acq = param("ACQ", 2.0);
-        let beta = param("BETA", 1.0);
-        let score = |actions: &Vec<P::Action>, generator: &mut ChaCha8Rng| {
-            let p = model.predict(&process.features(actions));
-            match acq as i32 {
-                0 => p.mean + beta * p.standard_deviation,
-                1 => {
-                    let z = (p.mean - best) / p.standard_deviation.max(1e-9);
-                    let pdf = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
-                    p.standard_deviation * (z * normal_cdf(z) + pdf) + 1e-6 * (p.mean - best)
-                }
-                _ => {
-                    let u: f64 = generator.random::<f64>().max(1e-12);
-                    let v: f64 = generator.random();
-                    p.mean
-                        + beta * p.standard_deviation * (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
-                }
-            }
-        };
-        let mut scored: Vec<(f64, Vec<P::Action>)> = Vec::new();
-        let mut fallback = None;
-        let candn = param("CANDN", 1.0);
-        let wanted = if candn > 0.0 { ((candn * self.observations.len() as f64) as u32).clamp(10, s.candidates) } else { s.candidates };
-        for _ in 0..wanted {
-            let c = if generator.random::<f64>() < s.mutant_share {
-                let mut c = parents[generator.random_range(0..parents.len())].clone();
-                loop {
-                    c = mutant(process, &c, generator).unwrap_or(c);
-                    if generator.random::<f64>() > param("AGAIN", 0.0) {
-                        break;
-                    }
-                }
-                c
-            } else {
-                self.q_learning.propose(process, &situation_q, generator)
-            };
-            if self.known.contains(&c) {
-                fallback = Some(c);
-                continue;
-            }
-            if !seen.insert(c.clone()) {
-                continue;
-            }
-            scored.push((score(&c, generator), c));
-        }
-        for _ in 0..param("ROUNDS", 0.0) as usize {
-            scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-            scored.truncate(param("TOP", 5.0) as usize);
-            let tops: Vec<Vec<P::Action>> = scored.iter().map(|s| s.1.clone()).collect();
-            if tops.is_empty() {
-                break;
-            }
-            for _ in 0..param("PER", 30.0) as usize {
-                let Some(c) = mutant(process, &tops[generator.random_range(0..tops.len())], generator) else {
-                    continue;
-                };
-                if self.known.contains(&c) || !seen.insert(c.clone()) {
-                    continue;
-                }
-                scored.push((score(&c, generator), c));
+        let parents = model.best(self.settings.parents as usize);
+        let mut best: Option<(f64, Vec<P::Action>)> = None;
+        for candidate in self.candidates(process, situation, &parents, generator) {
+            let prediction = model.predict(&process.features(&candidate));
+            let worth = prediction.mean + prediction.standard_deviation * standard_normal(generator);
+            if best.as_ref().is_none_or(|(highest, _)| worth > *highest) {
+                best = Some((worth, candidate));
             }
         }
-        scored
-            .into_iter()
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|s| s.1)
-            .or(fallback)
-            .unwrap_or_else(|| self.q_learning.propose(process, situation, generator))
+        best.map_or_else(|| self.explore(process, situation, generator), |(_, candidate)| candidate)
     }
 
     fn learn(
@@ -176,12 +112,34 @@ impl<P: DecisionProcess> Agent<P> for ModelBased<P> {
         self.q_learning.learn(process, actions, reward, novelty, generator);
         self.known.insert(actions.to_vec());
         if novelty == Novelty::New {
-            self.observations.add(process.features(actions), reward);
-            self.remembered.push(actions.to_vec());
+            self.observations.add(actions.to_vec(), process.features(actions), reward);
         }
     }
 
     fn q_table(&self) -> &QTable<P::Observation, P::Action> {
         self.q_learning.q_table()
+    }
+}
+
+/// A draw from the normal distribution of mean 0 and standard deviation 1 (Box and Muller, 1958).
+fn standard_normal(generator: &mut impl Rng) -> f64 {
+    // 1 − u lies in (0, 1], so that its logarithm is finite.
+    let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * generator.random::<f64>()).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn normal_draws_have_mean_0_and_variance_1() {
+        let mut generator = ChaCha8Rng::seed_from_u64(1);
+        let draws: Vec<f64> = (0..20_000).map(|_| standard_normal(&mut generator)).collect();
+        let mean = draws.iter().sum::<f64>() / 20_000.0;
+        let variance = draws.iter().map(|x| x * x).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
     }
 }

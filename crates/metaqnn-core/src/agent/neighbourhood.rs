@@ -97,3 +97,70 @@ fn edited<P: DecisionProcess>(
     }
     state.is_none().then_some(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Words of at most `longest` letters a and b, ended by a dot; with `fixed` of exactly so many.
+    struct Words {
+        longest: usize,
+        fixed: bool,
+    }
+
+    impl DecisionProcess for Words {
+        type State = usize;
+        type Observation = usize;
+        type Action = char;
+
+        fn start(&self) -> usize {
+            0
+        }
+
+        fn observe(&self, state: &usize) -> usize {
+            *state
+        }
+
+        fn legal_actions(&self, state: &usize) -> Vec<char> {
+            match (*state == self.longest, self.fixed) {
+                (true, _) => vec!['.'],
+                (false, true) => vec!['a', 'b'],
+                (false, false) => vec!['a', 'b', '.'],
+            }
+        }
+
+        fn next_state(&self, state: &usize, action: &char) -> Option<usize> {
+            (*action != '.').then_some(state + 1)
+        }
+    }
+
+    fn words(process: &Words, word: &str) -> Vec<String> {
+        let word: Vec<char> = word.chars().collect();
+        let mut found: Vec<String> = neighbours(process, &word).iter().map(|it| it.iter().collect()).collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn neighbours_are_one_edit_away() {
+        let process = Words { longest: 3, fixed: false };
+        let expected = ["a.", "aa.", "aab.", "aba.", "abb.", "b.", "bab.", "bb."];
+        assert_eq!(words(&process, "ab."), expected);
+        assert_eq!(words(&Words { longest: 2, fixed: false }, "ab."), ["a.", "aa.", "b.", "bb."], "nothing fits in");
+        assert_eq!(words(&Words { longest: 2, fixed: true }, "ab."), ["aa.", "bb."], "only replacements");
+        assert!(words(&Words { longest: 0, fixed: true }, ".").is_empty());
+    }
+
+    #[test]
+    fn mutants_are_neighbours_and_every_neighbour_can_be_one() {
+        let process = Words { longest: 3, fixed: false };
+        let word = ['a', 'b', '.'];
+        let mut generator = ChaCha8Rng::seed_from_u64(1);
+        let mutants: HashSet<Vec<char>> = (0..1_000).filter_map(|_| mutant(&process, &word, &mut generator)).collect();
+        assert_eq!(mutants, neighbours(&process, &word).into_iter().collect());
+        assert_eq!(mutant(&Words { longest: 0, fixed: true }, &['.'], &mut generator), None);
+    }
+}

@@ -58,7 +58,7 @@ pub struct ModelBasedSettings {
     pub trace_decay: f64,
     /// Models that are proposed before the reward model ranks.
     pub random_starts: u32,
-    /// Trajectories that are ranked at each ask.
+    /// Most trajectories that are ranked at each ask; never more than models are known.
     pub candidates: u32,
     /// Share of them that are mutants of the best models.
     pub mutant_share: f64,
