@@ -46,6 +46,8 @@ pub(super) struct GaussianProcess {
     /// Coordinates that are not constant.
     dimensions: f64,
     inputs: Vec<Vec<f64>>,
+    /// Of each input the product with itself over the number of coordinates.
+    squares: Vec<f64>,
     /// Mean of the targets, and the targets less it.
     mean: f64,
     targets: Vec<f64>,
@@ -82,18 +84,18 @@ impl GaussianProcess {
         let half = cholesky.solve_lower(&targets);
         let variance = dot(&half, &half) / n as f64;
         let weights = cholesky.solve_upper(&half);
-        GaussianProcess { scales, dimensions, inputs, mean, targets, kernel, cholesky, weights, variance }
+        let squares = products.iter().filter_map(|row| row.last().copied()).collect();
+        GaussianProcess { scales, dimensions, inputs, squares, mean, targets, kernel, cholesky, weights, variance }
     }
 
     /// Covariances with the inputs, and with itself, of a standardized input.
     fn covariances(&self, input: &[f64]) -> (Vec<f64>, f64) {
         let square = dot(input, input) / self.dimensions;
-        let with = |other: &Vec<f64>| {
+        let with = |(other, other_square): (&Vec<f64>, &f64)| {
             let product = dot(input, other) / self.dimensions;
-            let distance = (square + dot(other, other) / self.dimensions) / 2.0 - product;
-            self.kernel.covariance(product, distance)
+            self.kernel.covariance(product, (square + other_square) / 2.0 - product)
         };
-        (self.inputs.iter().map(with).collect(), self.kernel.covariance(square, 0.0))
+        (self.inputs.iter().zip(&self.squares).map(with).collect(), self.kernel.covariance(square, 0.0))
     }
 
     /// Predicts the value at a row.
@@ -116,6 +118,7 @@ impl GaussianProcess {
         let (covariances, own) = self.covariances(&input);
         self.targets.push(dot(&covariances, &self.weights));
         self.cholesky.push(&covariances, own + self.kernel.noise);
+        self.squares.push(dot(&input, &input) / self.dimensions);
         self.inputs.push(input);
         self.weights = self.cholesky.solve_upper(&self.cholesky.solve_lower(&self.targets));
     }
