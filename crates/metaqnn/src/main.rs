@@ -6,6 +6,7 @@ mod bench_command;
 mod coordinator;
 mod data_command;
 mod display;
+mod final_phase;
 mod inspect;
 mod progress;
 mod run;
