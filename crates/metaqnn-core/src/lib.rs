@@ -5,8 +5,8 @@
 //!
 //! - [`space`]: which layers there are, which may follow which, and the notation of architectures.
 //! - [`graph`]: an architecture as shape-checked operations with parameters, FLOPs and memory; the one home of shape rules.
-//! - [`agent`]: Q-table, ε schedule, replay memory and updates, as short pure functions over any
-//!   [`DecisionProcess`](agent::DecisionProcess).
+//! - [`agent`]: Q-learning, the model of the reward and the rivals, over any [`DecisionProcess`](agent::DecisionProcess).
+//! - [`benchmark`]: agents against known rewards, without training.
 //! - [`settings`]: the configuration of a study, its presets, and the check that names every violation.
 //! - [`study`]: trials, ask and tell, and the replay that rebuilds the agent from the stored log.
 //! - [`ports`]: the traits through which the outer crates train and store trials.
@@ -15,6 +15,7 @@
 //! `Study::tell`, by which the agent learns → `Storage` (one transaction, with the Q-table's hash after it).
 
 pub mod agent;
+pub mod benchmark;
 pub mod graph;
 pub mod ports;
 pub mod settings;

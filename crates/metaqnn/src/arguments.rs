@@ -103,7 +103,7 @@ pub(crate) struct SearchArguments {
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// default, paper, random.
+    /// default, model-based, paper, random, evolution, local-search.
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<String>,
 }
@@ -303,6 +303,16 @@ pub(crate) enum DataVerb {
 
 #[derive(Subcommand)]
 pub(crate) enum BenchVerb {
+    /// Lets agents search where every reward is known, without training.
+    ///
+    /// A table gives the regret after so many models: the best network's test accuracy less that of the network with the highest
+    /// reward seen, mean and standard error over the seeds. Each seed has one column of rewards. A surrogate, a reward model of the paper's
+    /// search space, gives the highest reward seen and what that network's accuracy is without noise. `paper` has the settings of the paper preset with
+    /// its schedule of epsilon scaled to the models (2,700 models: as published); the others have those of the quick preset.
+    #[command(
+        after_help = "Tables: NAS-Bench-Macro's JSON, or CSV with the columns architecture (one character an operation, all of one length), one or more\nwhose names begin with reward, and test; gzipped or not.\n\nExamples:\n  metaqnn bench agent --table nas-bench-macro_cifar10.json.gz --agents default,random,evolution --models 300 --seeds 100\n  metaqnn bench agent --surrogate surrogate-cifar10.json.gz --agents default --models 300 --seeds 30 --noise 0 --json\n  metaqnn bench agent --surrogate surrogate-cifar10.json.gz --agents paper --models 2700 --seeds 10"
+    )]
+    Agent(BenchAgentArguments),
     /// The time of a training step (forward, backward, optimizer) on made-up images, without dropout.
     ///
     /// GFLOP/s and images a second are by wall time. GFLOP count the nominal operations: three times those of the forward
@@ -311,6 +321,45 @@ pub(crate) enum BenchVerb {
         after_help = "Example: metaqnn bench train --arch '[C(64,3,1), P(2,2), C(128,3,1), GAP(10), SM(10)]' --input 1x28x28 --batch 128 --steps 5 --threads 1 --json"
     )]
     Train(BenchTrainArguments),
+}
+
+/// What agents are measured against.
+#[derive(Args)]
+#[group(id = "against", required = true, multiple = false)]
+pub(crate) struct Against {
+    /// A table of every network of a small space with its accuracies.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) table: Option<PathBuf>,
+    /// A reward model of the paper's space.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) surrogate: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchAgentArguments {
+    #[command(flatten)]
+    pub(crate) against: Against,
+    /// default, model-based, paper, random, evolution, local-search.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', default_value = "default")]
+    pub(crate) agents: Vec<String>,
+    /// Different networks that each search tries.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) models: u32,
+    /// Searches of each agent.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) seeds: u32,
+    /// With a surrogate: whether rewards have the noise of a training.
+    #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub(crate) noise: u8,
+    /// One setting, for example agent.evolution.sample_size=10; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Searches at once; 0: one a core. The figures do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// One JSON object an agent.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

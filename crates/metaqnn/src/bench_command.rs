@@ -16,10 +16,12 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
 use crate::arguments::{BenchTrainArguments, BenchVerb, Switch};
+use crate::bench_agent;
 
 /// Runs one of the measurements.
 pub(crate) fn run(verb: &BenchVerb) -> Result<i32> {
     match verb {
+        BenchVerb::Agent(arguments) => bench_agent::run(arguments),
         BenchVerb::Train(arguments) => train(arguments),
     }
 }

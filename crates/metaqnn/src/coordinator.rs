@@ -21,7 +21,7 @@ use crate::{display, setup};
 /// Begins a study.
 pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let begin = Instant::now();
-    let mut document = setup::document(&arguments.settings, &arguments.data)?;
+    let mut document = setup::document(&arguments.settings, &arguments.data, arguments.agent.as_deref())?;
     if arguments.run.models.is_some() || arguments.run.budget.is_some() {
         // What is asked for takes the place of what would end the preset's search.
         lay(&mut document, "models", Some("0"))?;
@@ -29,7 +29,6 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     }
     lay_run(&mut document, &arguments.run)?;
     lay(&mut document, "seed", arguments.seed)?;
-    lay(&mut document, "agent", arguments.agent.as_ref().map(|agent| format!("{agent:?}")))?;
     let settings = setup::checked(&document)?;
     let device = metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();

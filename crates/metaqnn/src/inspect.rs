@@ -112,7 +112,7 @@ pub(crate) fn qvalues(arguments: &StudyArguments) -> Result<i32> {
 
 /// All settings with comments.
 pub(crate) fn config(arguments: &ConfigArguments) -> Result<i32> {
-    let document = setup::document(&arguments.settings, &arguments.data)?;
+    let document = setup::document(&arguments.settings, &arguments.data, None)?;
     setup::checked(&document)?;
     print!("{document}");
     Ok(0)

@@ -1,6 +1,7 @@
 //! metaqnn designs convolutional neural networks by reinforcement learning.
 
 mod arguments;
+mod bench_agent;
 mod bench_command;
 mod coordinator;
 mod data_command;

@@ -11,9 +11,13 @@ use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
 
-/// The settings, with their comments, of preset, file, `--set` and `--max-layers`.
-pub(crate) fn document(arguments: &SettingsArguments, data: &str) -> Result<DocumentMut> {
-    let mut document = arguments.preset.unwrap_or(Preset::Quick).document(data)?;
+/// The settings, with their comments, of preset, agent, file, `--set` and `--max-layers`.
+pub(crate) fn document(arguments: &SettingsArguments, data: &str, agent: Option<&str>) -> Result<DocumentMut> {
+    let preset = arguments.preset.unwrap_or(Preset::Quick);
+    let mut document = match agent {
+        Some(agent) => preset.document_with_agent(data, agent)?,
+        None => preset.document(data)?,
+    };
     if let Some(path) = &arguments.config {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
         let overlay = text.parse::<DocumentMut>().with_context(|| path.display().to_string())?;

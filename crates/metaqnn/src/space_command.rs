@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use metaqnn_core::agent::{Agent, RandomAgent};
+use metaqnn_core::agent::random_trajectory;
 use metaqnn_core::graph::Graph;
 use metaqnn_core::settings::Settings;
 use metaqnn_core::space::{Architecture, SearchSpace};
@@ -25,7 +25,7 @@ pub(crate) fn run(verb: &SpaceVerb) -> Result<i32> {
 }
 
 fn space(arguments: &SpaceArguments) -> Result<(Settings, SearchSpace)> {
-    let settings = setup::checked(&setup::document(&arguments.settings, "")?)?;
+    let settings = setup::checked(&setup::document(&arguments.settings, "", None)?)?;
     let space = setup::space(&settings, arguments.input, arguments.classes)?;
     Ok((settings, space))
 }
@@ -43,10 +43,9 @@ fn count(arguments: &SpaceArguments) -> Result<i32> {
 
 fn sample(n: usize, arguments: &SpaceArguments) -> Result<i32> {
     let space = space(arguments)?.1;
-    let agent = RandomAgent::default();
     let mut generator = ChaCha8Rng::seed_from_u64(arguments.seed);
     for _ in 0..n {
-        let architecture = space.architecture(&agent.propose(&space, 1.0, &mut generator))?;
+        let architecture = space.architecture(&random_trajectory(&space, &mut generator))?;
         if arguments.json {
             println!("{}", json!({ "architecture": architecture }));
         } else {

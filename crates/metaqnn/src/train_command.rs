@@ -17,7 +17,7 @@ use crate::setup;
 /// Trains one architecture on the training images and validates it.
 pub(crate) fn train_one(arguments: &TrainArguments) -> Result<i32> {
     let architecture: Architecture = arguments.architecture.parse()?;
-    let settings = setup::checked(&setup::document(&arguments.settings, &arguments.data)?)?;
+    let settings = setup::checked(&setup::document(&arguments.settings, &arguments.data, None)?)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let (LoadedData { data, warnings }, _) = setup::data_set(&arguments.data, data_dir, arguments.size.size)?;
     setup::tell(&warnings);

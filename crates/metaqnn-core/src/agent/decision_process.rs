@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::hash::Hash;
 
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 
+use super::features::{Feature, sequence_features};
 use super::q_table::QTable;
 
 /// A finite-horizon decision process with a reward at its end.
@@ -30,6 +32,39 @@ pub trait DecisionProcess {
 
     /// Where `action` leads; `None` where it ends the trajectory.
     fn next_state(&self, state: &Self::State, action: &Self::Action) -> Option<Self::State>;
+
+    /// What a model of the reward sees of a trajectory: numbers by name, in any order, each name once. A number that is not
+    /// among them is 0. Where a process does not know better, which action stands where and how often.
+    fn features(&self, actions: &[Self::Action]) -> Vec<Feature> {
+        sequence_features(actions)
+    }
+}
+
+/// What a trajectory earned, in [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reward {
+    /// The validation accuracy of a design that learned.
+    Learned(f64),
+    /// What stands for a design that failed.
+    Failed(f64),
+}
+
+impl Reward {
+    /// The number.
+    pub fn value(self) -> f64 {
+        match self {
+            Reward::Learned(value) | Reward::Failed(value) => value,
+        }
+    }
+}
+
+/// What an agent is told when it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a, A> {
+    /// How much to explore, in [0, 1].
+    pub epsilon: f64,
+    /// Trajectories that were proposed and not told of: their designs are in training, or were lost.
+    pub pending: &'a [Vec<A>],
 }
 
 /// Whether a trajectory's design was evaluated for the first time.
@@ -46,11 +81,18 @@ pub enum Novelty {
 /// Contract: proposing changes nothing, so that the agent is a function of what it was told, in order; all randomness
 /// comes from the generator handed in.
 pub trait Agent<P: DecisionProcess> {
-    /// The actions of a trajectory, from the start to the end. `epsilon` in [0, 1] is how much to explore.
-    fn propose(&self, process: &P, epsilon: f64, generator: &mut ChaCha8Rng) -> Vec<P::Action>;
+    /// The actions of a trajectory, from the start to the end.
+    fn propose(&self, process: &P, situation: &Situation<'_, P::Action>, generator: &mut ChaCha8Rng) -> Vec<P::Action>;
 
-    /// Learns that `actions` earned `reward` in [0, 1].
-    fn learn(&mut self, process: &P, actions: &[P::Action], reward: f64, novelty: Novelty, generator: &mut ChaCha8Rng);
+    /// Learns what `actions` earned.
+    fn learn(
+        &mut self,
+        process: &P,
+        actions: &[P::Action],
+        reward: Reward,
+        novelty: Novelty,
+        generator: &mut ChaCha8Rng,
+    );
 
     /// The Q-table; empty for an agent that has none.
     fn q_table(&self) -> &QTable<P::Observation, P::Action>;
@@ -70,4 +112,9 @@ pub fn sample_trajectory<P: DecisionProcess>(
         actions.push(action);
     }
     actions
+}
+
+/// A trajectory of uniformly random actions.
+pub fn random_trajectory<P: DecisionProcess>(process: &P, generator: &mut impl Rng) -> Vec<P::Action> {
+    sample_trajectory(process, |_, legal| generator.random_range(0..legal.len()))
 }

@@ -63,6 +63,24 @@ impl EpsilonSchedule {
         self.stretches.last().map_or(1.0, EpsilonStretch::epsilon)
     }
 
+    /// A schedule in models, its stretches in proportion as long in a search of `models` unique models. One with stretches in shares follows
+    /// the search already and stays as it is.
+    pub fn scaled(&self, models: u64) -> Self {
+        let Some(all) = self.models() else { return self.clone() };
+        let (mut before, mut scaled_before) = (0, 0);
+        let scale = |stretch: &EpsilonStretch| match *stretch {
+            EpsilonStretch::Models { epsilon, models: length } => {
+                before += length;
+                let end = (before as f64 / all.max(1) as f64 * models as f64).round() as u64;
+                let scaled = EpsilonStretch::Models { epsilon, models: end - scaled_before };
+                scaled_before = end;
+                scaled
+            }
+            share => share,
+        };
+        EpsilonSchedule { stretches: self.stretches.iter().map(scale).collect() }
+    }
+
     /// Unique models of the whole schedule, where it is in models.
     pub fn models(&self) -> Option<u64> {
         self.stretches
@@ -99,6 +117,19 @@ mod tests {
         let at = |n| schedule.epsilon(n, 0.0);
         assert_eq!((at(0), at(1499), at(1500), at(1599), at(1600), at(9999)), (1.0, 1.0, 0.9, 0.9, 0.1, 0.1));
         assert_eq!(schedule.models(), Some(1750));
+    }
+
+    #[test]
+    fn a_scaled_schedule_keeps_its_proportions() {
+        let models = |epsilon, models| EpsilonStretch::Models { epsilon, models };
+        let schedule = EpsilonSchedule { stretches: vec![models(1.0, 1500), models(0.5, 900), models(0.1, 300)] };
+        assert_eq!(schedule.scaled(2700), schedule);
+        let expected = EpsilonSchedule { stretches: vec![models(1.0, 6), models(0.5, 3), models(0.1, 1)] };
+        assert_eq!(schedule.scaled(10), expected);
+        let share = |epsilon, share| EpsilonStretch::Share { epsilon, share };
+        let mixed = EpsilonSchedule { stretches: vec![models(1.0, 10), share(0.3, 1.0)] };
+        assert_eq!(mixed.scaled(10), mixed);
+        assert_eq!((mixed.epsilon(9, 0.9), mixed.epsilon(10, 0.1), mixed.epsilon(99, 1.0)), (1.0, 0.3, 0.3));
     }
 
     #[test]

@@ -3,33 +3,16 @@
 use std::collections::HashMap;
 
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-use super::decision_process::{Agent, DecisionProcess, Novelty, sample_trajectory};
-use super::epsilon::{EpsilonSchedule, epsilon_greedy};
-use super::q_table::{QTable, Step, update_trajectory};
+use super::decision_process::{Agent, DecisionProcess, Novelty, Reward, Situation, sample_trajectory};
+use super::epsilon::epsilon_greedy;
+use super::q_table::{QTable, Step, UpdateRule, update_trajectory};
 use super::replay::ReplayMemory;
+use super::settings::AgentSettings;
 
-/// The agent's settings. Table `[agent]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentSettings {
-    /// Value of every state and action at first.
-    pub initial_q_value: f64,
-    /// α.
-    pub q_learning_rate: f64,
-    /// γ.
-    pub discount_factor: f64,
-    /// Trajectories drawn from the replay memory after each new one.
-    pub replay_draws: u32,
-    /// The ε schedule.
-    pub epsilon_schedule: EpsilonSchedule,
-}
-
-/// Tabular Q-learning with ε-greedy exploration and experience replay, exactly as published (spec 2).
+/// Tabular Q-learning with ε-greedy exploration and experience replay; with one-step targets exactly as published (spec 2).
 pub struct QLearning<P: DecisionProcess> {
-    q_learning_rate: f64,
-    discount_factor: f64,
+    rule: UpdateRule,
     replay_draws: u32,
     table: QTable<P::Observation, P::Action>,
     memory: ReplayMemory,
@@ -38,11 +21,16 @@ pub struct QLearning<P: DecisionProcess> {
 }
 
 impl<P: DecisionProcess> QLearning<P> {
-    /// An agent that has learned nothing.
+    /// An agent that has learned nothing. Its targets are one-step, whatever the settings' λ.
     pub fn new(settings: &AgentSettings) -> Self {
+        QLearning::with_trace_decay(settings, 0.0)
+    }
+
+    /// An agent that has learned nothing and whose targets are λ-returns with λ = `trace_decay`.
+    pub fn with_trace_decay(settings: &AgentSettings, trace_decay: f64) -> Self {
+        let AgentSettings { q_learning_rate, discount_factor, .. } = *settings;
         QLearning {
-            q_learning_rate: settings.q_learning_rate,
-            discount_factor: settings.discount_factor,
+            rule: UpdateRule { q_learning_rate, discount_factor, trace_decay },
             replay_draws: settings.replay_draws,
             table: QTable::new(settings.initial_q_value),
             memory: ReplayMemory::default(),
@@ -63,16 +51,24 @@ impl<P: DecisionProcess> QLearning<P> {
 }
 
 impl<P: DecisionProcess> Agent<P> for QLearning<P> {
-    fn propose(&self, process: &P, epsilon: f64, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
+    fn propose(&self, process: &P, situation: &Situation<'_, P::Action>, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
         sample_trajectory(process, |observation, legal| {
-            epsilon_greedy(&self.table.q_values(observation, legal), epsilon, generator)
+            epsilon_greedy(&self.table.q_values(observation, legal), situation.epsilon, generator)
         })
     }
 
     /// Updates along the trajectory once and remembers it; after a new one, updates along trajectories drawn from memory.
-    fn learn(&mut self, process: &P, actions: &[P::Action], reward: f64, novelty: Novelty, generator: &mut ChaCha8Rng) {
+    fn learn(
+        &mut self,
+        process: &P,
+        actions: &[P::Action],
+        reward: Reward,
+        novelty: Novelty,
+        generator: &mut ChaCha8Rng,
+    ) {
+        let reward = reward.value();
         let steps = self.steps(process, actions);
-        update_trajectory(&mut self.table, &steps, reward, self.q_learning_rate, self.discount_factor);
+        update_trajectory(&mut self.table, &steps, reward, self.rule);
         match (novelty, self.known.get(steps.as_slice())) {
             (Novelty::Repeated, Some(&number)) => return self.memory.add_again(number),
             (Novelty::Repeated, None) => {
@@ -86,7 +82,7 @@ impl<P: DecisionProcess> Agent<P> for QLearning<P> {
         }
         for _ in 0..self.replay_draws {
             if let Some((steps, reward)) = self.memory.draw(generator) {
-                update_trajectory(&mut self.table, steps, reward, self.q_learning_rate, self.discount_factor);
+                update_trajectory(&mut self.table, steps, reward, self.rule);
             }
         }
     }

@@ -131,26 +131,35 @@ pub fn update_q_value(q_value: f64, q_learning_rate: f64, target: f64) -> f64 {
     (1.0 - q_learning_rate) * q_value + q_learning_rate * target
 }
 
-/// Updates a trajectory from its end backwards: the last step towards the reward, each before it towards γ times the
-/// highest value of the state that it led to (spec 2).
-pub fn update_trajectory<O, A>(
-    table: &mut QTable<O, A>,
-    steps: &[Step],
-    reward: f64,
-    q_learning_rate: f64,
-    discount_factor: f64,
-) where
+/// How Q-values are updated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpdateRule {
+    /// α.
+    pub q_learning_rate: f64,
+    /// γ.
+    pub discount_factor: f64,
+    /// λ: how much of the trajectory's own return the targets hold; with 0 they are the paper's.
+    pub trace_decay: f64,
+}
+
+/// Updates a trajectory from its end backwards: the last step towards the reward r, each before it towards the λ-return
+/// G(t) = γ·((1 − λ)·max_u Q(s(t+1), u) + λ·G(t+1)), where G(T) = r. With λ = 0 that is spec 2, as published.
+pub fn update_trajectory<O, A>(table: &mut QTable<O, A>, steps: &[Step], reward: f64, rule: UpdateRule)
+where
     O: Clone + Eq + Hash + Display,
     A: Clone + Eq + Display,
 {
-    let mut next: Option<Step> = None;
+    let UpdateRule { q_learning_rate, discount_factor, trace_decay } = rule;
+    let mut after: Option<(Step, f64)> = None;
     for &step in steps.iter().rev() {
-        let target = match next {
+        let target = match after {
             None => reward,
-            Some(next) => discount_factor * table.highest(next),
+            Some((next, target)) => {
+                discount_factor * ((1.0 - trace_decay) * table.highest(next) + trace_decay * target)
+            }
         };
         table.update(step, q_learning_rate, target);
-        next = Some(step);
+        after = Some((step, target));
     }
 }
 
@@ -170,17 +179,32 @@ fn hash_text(text: &str) -> u64 {
 mod tests {
     use super::*;
 
+    fn rule(q_learning_rate: f64, discount_factor: f64, trace_decay: f64) -> UpdateRule {
+        UpdateRule { q_learning_rate, discount_factor, trace_decay }
+    }
+
+    #[test]
+    fn lambda_returns_carry_the_reward_by_hand() {
+        let mut table: QTable<&str, &str> = QTable::new(0.5);
+        let steps = [table.step(&"s1", &["a", "b"], &"b"), table.step(&"s2", &["c", "d"], &"c")];
+        update_trajectory(&mut table, &steps, 0.9, rule(0.1, 1.0, 0.8));
+        let values: Vec<f64> = table.entries().map(|e| e.q_value).collect();
+        // Q(s2,c) = 0.54; the target of (s1,b) is 0.2·max(0.54, 0.5) + 0.8·0.9 = 0.828.
+        let expected = [0.5, 0.9 * 0.5 + 0.1 * 0.828, 0.54, 0.5];
+        assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{values:?}");
+    }
+
     #[test]
     fn updates_follow_the_equation_by_hand() {
         let mut table: QTable<&str, &str> = QTable::new(0.5);
         let steps = [table.step(&"s1", &["a", "b"], &"b"), table.step(&"s2", &["c", "d"], &"c")];
-        update_trajectory(&mut table, &steps, 0.9, 0.1, 1.0);
+        update_trajectory(&mut table, &steps, 0.9, rule(0.1, 1.0, 0.0));
         let values: Vec<f64> = table.entries().map(|e| e.q_value).collect();
         // Q(s2,c) = 0.9·0.5 + 0.1·0.9 = 0.54; Q(s1,b) = 0.9·0.5 + 0.1·max(0.54, 0.5) = 0.504.
         let expected = [0.5, 0.504, 0.54, 0.5];
         assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{values:?}");
         // A bad reward: Q(s2,c) = 0.9·0.54 + 0.1·0.1 = 0.496, so the highest of s2 is now d's 0.5.
-        update_trajectory(&mut table, &steps, 0.1, 0.1, 0.5);
+        update_trajectory(&mut table, &steps, 0.1, rule(0.1, 0.5, 0.0));
         let values: Vec<f64> = table.entries().map(|e| e.q_value).collect();
         let expected = [0.5, 0.9 * 0.504 + 0.1 * 0.5 * 0.5, 0.496, 0.5];
         assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{values:?}");
@@ -195,7 +219,7 @@ mod tests {
         let mut other = table.clone();
         other.rows[0].q_values[0] = f64::from_bits(0.5f64.to_bits() + 1);
         assert_ne!(before, other.hash());
-        update_trajectory(&mut table, &[step], 0.5, 0.0, 1.0);
+        update_trajectory(&mut table, &[step], 0.5, rule(0.0, 1.0, 0.0));
         assert_ne!(before, table.hash(), "the number of updates counts");
     }
 

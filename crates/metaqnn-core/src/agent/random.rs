@@ -1,9 +1,8 @@
 //! The yardstick: every action uniform, nothing learned.
 
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::decision_process::{Agent, DecisionProcess, Novelty, sample_trajectory};
+use super::decision_process::{Agent, DecisionProcess, Novelty, Reward, Situation, random_trajectory};
 use super::q_table::QTable;
 
 /// Takes every legal action with the same probability, whatever the rewards.
@@ -18,11 +17,11 @@ impl<P: DecisionProcess> Default for RandomAgent<P> {
 }
 
 impl<P: DecisionProcess> Agent<P> for RandomAgent<P> {
-    fn propose(&self, process: &P, _epsilon: f64, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
-        sample_trajectory(process, |_, legal| generator.random_range(0..legal.len()))
+    fn propose(&self, process: &P, _: &Situation<'_, P::Action>, generator: &mut ChaCha8Rng) -> Vec<P::Action> {
+        random_trajectory(process, generator)
     }
 
-    fn learn(&mut self, _: &P, _: &[P::Action], _: f64, _: Novelty, _: &mut ChaCha8Rng) {}
+    fn learn(&mut self, _: &P, _: &[P::Action], _: Reward, _: Novelty, _: &mut ChaCha8Rng) {}
 
     fn q_table(&self) -> &QTable<P::Observation, P::Action> {
         &self.table

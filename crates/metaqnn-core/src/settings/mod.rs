@@ -5,7 +5,8 @@ mod study_settings;
 mod training;
 mod violation;
 
+pub use crate::agent::AgentName;
 pub use preset::{Preset, SettingsError, merge, set};
-pub use study_settings::{AgentName, FinalSettings, LimitSettings, PruningSettings, SearchSettings, Settings};
+pub use study_settings::{FinalSettings, LimitSettings, PruningSettings, SearchSettings, Settings};
 pub use training::{AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings};
 pub use violation::Violation;

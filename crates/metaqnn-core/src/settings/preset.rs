@@ -33,6 +33,21 @@ impl Preset {
         }
         Ok(document)
     }
+
+    /// The settings with their comments, for a data set, and the agent of that name in them. The published agent has its own rates
+    /// in every preset.
+    ///
+    /// # Errors
+    ///
+    /// As [`Preset::document`].
+    pub fn document_with_agent(self, data: &str, agent: &str) -> Result<DocumentMut, SettingsError> {
+        let mut document = self.document(data)?;
+        if self == Preset::Quick && agent == "paper" {
+            merge(&mut document, &parse(include_str!("presets/paper-agent.toml"))?)?;
+        }
+        set(&mut document, &format!("search.agent={agent:?}"))?;
+        Ok(document)
+    }
 }
 
 impl FromStr for Preset {
@@ -182,6 +197,7 @@ pub fn set(base: &mut DocumentMut, assignment: &str) -> Result<(), SettingsError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::AgentName;
     use crate::settings::Settings;
 
     #[test]
@@ -191,6 +207,22 @@ mod tests {
                 Settings::from_toml(&preset.document(data).unwrap().to_string()).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn the_published_agent_has_its_rates_in_the_quick_preset() {
+        let document = Preset::Quick.document_with_agent("digits", "paper").unwrap();
+        let quick = Settings::from_toml(&document.to_string()).unwrap();
+        let paper = Settings::from_toml(&Preset::Paper.document("digits").unwrap().to_string()).unwrap();
+        assert_eq!(quick.search.agent, AgentName::Paper);
+        assert_eq!(quick.agent.q_learning_rate, paper.agent.q_learning_rate);
+        for models in [0, 1495, 1505, 1595, 1605, 2545, 2555, 2699] {
+            let epsilons = [&quick, &paper]
+                .map(|settings| settings.agent.epsilon_schedule.epsilon(models, models as f64 / 2700.0));
+            assert_eq!(epsilons[0], epsilons[1], "after {models} models");
+        }
+        let other = Preset::Quick.document_with_agent("digits", "evolution").unwrap();
+        assert_eq!(Settings::from_toml(&other.to_string()).unwrap().agent.q_learning_rate, 0.1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::preset::SettingsError;
 use super::training::{Optimizer, Schedule, TrainingSettings};
 use super::violation::Violation;
-use crate::agent::{AgentSettings, EpsilonStretch};
+use crate::agent::{AgentName, AgentSettings, EpsilonStretch};
 use crate::space::SpaceSettings;
 
 /// All settings of a study, as the presets have them.
@@ -27,18 +27,6 @@ pub struct Settings {
     /// What is done with the best network.
     #[serde(rename = "final")]
     pub final_phase: FinalSettings,
-}
-
-/// Which agent proposes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AgentName {
-    /// The project's own choice: Q-learning.
-    Default,
-    /// Q-learning as published.
-    Paper,
-    /// Every action uniform.
-    Random,
 }
 
 /// Table `[search]`.
@@ -167,6 +155,7 @@ impl Settings {
                 share("agent.epsilon_schedule.share", *part, &mut found);
             }
         }
+        check_agents(agent, &mut found);
         let seconds = self.search.budget_seconds;
         if !(seconds.is_finite() && seconds >= 0.0) {
             found.push(Violation::new("search.budget_seconds", seconds, "0 or more"));
@@ -201,6 +190,27 @@ impl Settings {
 fn share(path: &str, value: f64, found: &mut Vec<Violation>) {
     if !(0.0..=1.0).contains(&value) {
         found.push(Violation::new(path, value, "in [0, 1]"));
+    }
+}
+
+/// The tables of the single agents.
+fn check_agents(agent: &AgentSettings, found: &mut Vec<Violation>) {
+    let own = &agent.model_based;
+    share("agent.model_based.trace_decay", own.trace_decay, found);
+    share("agent.model_based.mutant_share", own.mutant_share, found);
+    let evolution = &agent.evolution;
+    for (path, value, least, most) in [
+        ("agent.model_based.random_starts", own.random_starts, 0, 1_000_000),
+        ("agent.model_based.candidates", own.candidates, 1, 10_000),
+        ("agent.model_based.parents", own.parents, 1, 1_000),
+        ("agent.model_based.memory", own.memory, 10, 2_000),
+        ("agent.evolution.population_size", evolution.population_size, 1, 1_000_000),
+        ("agent.evolution.sample_size", evolution.sample_size, 1, 1_000_000),
+        ("agent.local_search.random_starts", agent.local_search.random_starts, 0, 1_000_000),
+    ] {
+        if !(least..=most).contains(&value) {
+            found.push(Violation::new(path, value, format!("in {least}..={most}")));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod count;
+mod features;
 mod layer;
 mod search_space;
 mod settings;

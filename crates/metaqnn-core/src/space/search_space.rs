@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use super::architecture::Architecture;
+use super::features::features;
 use super::layer::{Layer, LayerKind};
 use super::settings::SpaceSettings;
 use super::state::{BuildAction, BuildState, LayerState};
-use crate::agent::DecisionProcess;
+use crate::agent::{DecisionProcess, Feature};
 use crate::graph::MapShape;
 use crate::settings::Violation;
 
@@ -233,5 +234,12 @@ impl DecisionProcess for SearchSpace {
             representation_size,
             fully_connected: state.fully_connected + u32::from(layer.kind() == LayerKind::FullyConnected),
         })
+    }
+
+    fn features(&self, actions: &[BuildAction]) -> Vec<Feature> {
+        if std::env::var("FALLBACK").is_ok() {
+            return crate::agent::sequence_features(actions);
+        }
+        self.architecture(actions).map(|architecture| features(&architecture, self.input)).unwrap_or_default()
     }
 }

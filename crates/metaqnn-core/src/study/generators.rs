@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use super::trial::TrialNumber;
 
 /// The generator of the ask that becomes event `event`.
-pub(super) fn of_ask(seed: u64, event: u64) -> ChaCha8Rng {
+pub(crate) fn of_ask(seed: u64, event: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, "ask", event))
 }
 
 /// The generator of the learning from event `event`.
-pub(super) fn of_tell(seed: u64, event: u64) -> ChaCha8Rng {
+pub(crate) fn of_tell(seed: u64, event: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, "tell", event))
 }
 

@@ -1,7 +1,7 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
 mod candidates;
-mod generators;
+pub(crate) mod generators;
 mod pruning;
 mod record;
 #[allow(clippy::module_inception)]

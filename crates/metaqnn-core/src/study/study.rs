@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::generators::{of_ask, of_tell, trial_seed};
 use super::record::{EventKind, EventRecord, Transition, TrialRecord};
-use super::trial::{Evaluation, Failure, TrialNumber};
-use crate::agent::{Agent, DecisionProcess, Novelty, QLearning, QTable, RandomAgent};
+use super::trial::{Evaluation, Failure, Outcome, TrialNumber};
+use crate::agent::{Agent, DecisionProcess, Novelty, QTable, Reward, Situation, new_agent};
 use crate::graph::{Graph, NetworkOptions};
 use crate::settings::{AgentName, Settings};
 use crate::space::{Architecture, BuildAction, LayerState, SearchSpace};
@@ -27,9 +27,11 @@ pub struct Study {
     agent: Box<dyn Agent<SearchSpace> + Send>,
     seed: u64,
     /// Trial and reward of every architecture that was finished; the reward is `None` where the agent was not told.
-    known: HashMap<Arc<Architecture>, (TrialNumber, Option<f64>)>,
+    known: HashMap<Arc<Architecture>, (TrialNumber, Option<Reward>)>,
     by_trial: HashMap<TrialNumber, Arc<Architecture>>,
     pending: BTreeMap<TrialNumber, AskedTrial>,
+    /// What the agent was not told of though it ended: its worker died.
+    lost: Vec<Vec<BuildAction>>,
     in_training: HashSet<Architecture>,
     events: u64,
     models: u64,
@@ -93,10 +95,7 @@ pub enum ReplayError {
 impl Study {
     /// A study in which nothing has happened.
     pub fn new(settings: Settings, space: SearchSpace, seed: u64) -> Self {
-        let agent: Box<dyn Agent<SearchSpace> + Send> = match settings.search.agent {
-            AgentName::Default | AgentName::Paper => Box::new(QLearning::new(&settings.agent)),
-            AgentName::Random => Box::new(RandomAgent::default()),
-        };
+        let agent = new_agent(settings.search.agent, &settings.agent);
         Study {
             settings,
             space,
@@ -105,6 +104,7 @@ impl Study {
             known: HashMap::new(),
             by_trial: HashMap::new(),
             pending: BTreeMap::new(),
+            lost: Vec::new(),
             in_training: HashSet::new(),
             events: 0,
             models: 0,
@@ -161,8 +161,11 @@ impl Study {
         let epsilon = self.epsilon(progress);
         // Events told and trials in training, so that every ask has a number of its own.
         let mut generator = of_ask(self.seed, self.events + self.pending.len() as u64);
+        let training = self.pending.values().filter_map(|asked| self.space.actions(&asked.architecture).ok());
+        let pending: Vec<Vec<BuildAction>> = training.chain(self.lost.iter().cloned()).collect();
+        let situation = Situation { epsilon, pending: &pending };
         for _ in 0..DRAWS {
-            let actions = self.agent.propose(&self.space, epsilon, &mut generator);
+            let actions = self.agent.propose(&self.space, &situation, &mut generator);
             let Ok(architecture) = self.space.architecture(&actions) else { continue };
             if self.in_training.contains(&architecture) {
                 continue;
@@ -198,18 +201,18 @@ impl Study {
         let asked = self.pending.remove(&trial)?;
         self.in_training.remove(&asked.architecture);
         let actions = self.space.actions(&asked.architecture).ok()?;
-        let reward = evaluation.outcome.reward(self.space.classes());
+        let reward = self.reward(&evaluation.outcome);
         let graph = self.graph(&asked.architecture);
         let record = TrialRecord {
             trial,
             seed: asked.seed,
             params: graph.as_ref().map_or(0, Graph::params),
             flops: graph.as_ref().map_or(0, Graph::flops),
-            transitions: self.transitions(&actions, reward.unwrap_or(0.0)),
+            transitions: self.transitions(&actions, reward.map_or(0.0, Reward::value)),
             architecture: asked.architecture,
             evaluation,
         };
-        self.count(&record);
+        self.count(&record, &actions);
         self.learn(&actions, reward, Novelty::New);
         Some(self.event(asked.epsilon, EventKind::Trial(Box::new(record)), run_seconds))
     }
@@ -227,8 +230,8 @@ impl Study {
         match &event.kind {
             EventKind::Trial(record) => {
                 let actions = self.space.actions(&record.architecture).map_err(|error| broken(error.to_string()))?;
-                self.count(record);
-                let reward = record.evaluation.outcome.reward(self.space.classes());
+                self.count(record, &actions);
+                let reward = self.reward(&record.evaluation.outcome);
                 self.learn(&actions, reward, Novelty::New);
             }
             EventKind::Repeat { trial } => {
@@ -285,20 +288,28 @@ impl Study {
         self.by_trial.contains_key(&trial) || self.pending.contains_key(&trial)
     }
 
-    fn count(&mut self, record: &TrialRecord) {
+    fn reward(&self, outcome: &Outcome) -> Option<Reward> {
+        let reward = outcome.reward(self.space.classes())?;
+        Some(if outcome.valid_accuracy().is_some() { Reward::Learned(reward) } else { Reward::Failed(reward) })
+    }
+
+    fn count(&mut self, record: &TrialRecord, actions: &[BuildAction]) {
         self.repeats_in_a_row = 0;
         let outcome = &record.evaluation.outcome;
         if outcome.counts_as_model() {
             self.models += 1;
             self.failed += u64::from(outcome.valid_accuracy().is_none());
         }
-        let reward = outcome.reward(self.space.classes());
+        let reward = self.reward(outcome);
+        if reward.is_none() {
+            self.lost.push(actions.to_vec());
+        }
         let architecture = Arc::new(record.architecture.clone());
         self.known.insert(architecture.clone(), (record.trial, reward));
         self.by_trial.insert(record.trial, architecture);
     }
 
-    fn learn(&mut self, actions: &[BuildAction], reward: Option<f64>, novelty: Novelty) {
+    fn learn(&mut self, actions: &[BuildAction], reward: Option<Reward>, novelty: Novelty) {
         if let Some(reward) = reward {
             let mut generator = of_tell(self.seed, self.events);
             self.agent.learn(&self.space, actions, reward, novelty, &mut generator);

@@ -1,5 +1,6 @@
 //! Integration tests of metaqnn-core, against the figures and the data that the authors published.
 
+mod benchmark;
 mod count;
 mod fixture;
 mod published;

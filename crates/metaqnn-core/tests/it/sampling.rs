@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use metaqnn_core::agent::{Agent, DecisionProcess, QLearning, RandomAgent};
+use metaqnn_core::agent::{Agent, DecisionProcess, QLearning, RandomAgent, Situation};
 use metaqnn_core::settings::Preset;
 use metaqnn_core::space::{BuildAction, BuildState, SearchSpace};
 use rand::SeedableRng;
@@ -48,7 +48,7 @@ fn sampled(space: &SearchSpace, agent: &dyn Agent<SearchSpace>) -> BTreeMap<Endi
     let mut generator = ChaCha8Rng::seed_from_u64(20_170_424);
     let mut counts = BTreeMap::new();
     for _ in 0..SAMPLES {
-        let actions = agent.propose(space, 1.0, &mut generator);
+        let actions = agent.propose(space, &Situation { epsilon: 1.0, pending: &[] }, &mut generator);
         let last = match actions.iter().rev().nth(1) {
             Some(BuildAction::Add(layer)) => layer.to_string(),
             _ => "start".into(),

@@ -159,3 +159,24 @@ fn several_violations_are_named_at_once() {
     ];
     assert_eq!(paths, expected);
 }
+
+#[test]
+fn every_bad_setting_of_the_agents_is_named() {
+    let mut settings = preset(Preset::Quick, "digits");
+    settings.agent.model_based.trace_decay = 1.5;
+    settings.agent.model_based.mutant_share = f64::NAN;
+    settings.agent.model_based.candidates = 0;
+    settings.agent.model_based.memory = 100_000;
+    settings.agent.evolution.sample_size = 0;
+    let found: Vec<String> = settings.violations().iter().map(ToString::to_string).collect();
+    for path in [
+        "agent.model_based.trace_decay = 1.5",
+        "agent.model_based.mutant_share = NaN",
+        "agent.model_based.candidates = 0",
+        "agent.model_based.memory = 100000: must be in 10..=2000",
+        "agent.evolution.sample_size = 0",
+    ] {
+        assert!(found.iter().any(|violation| violation.starts_with(path)), "{path}: {found:?}");
+    }
+    assert_eq!(found.len(), 5, "{found:?}");
+}

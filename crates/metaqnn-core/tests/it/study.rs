@@ -140,10 +140,14 @@ fn repeats(events: &[EventRecord]) -> usize {
     events.iter().filter(|event| matches!(event.kind, EventKind::Repeat { .. })).count()
 }
 
-fn setups() -> [(&'static str, Setup); 4] {
+fn setups() -> [(&'static str, Setup); 8] {
     [
         ("large, paper", large().with(AgentName::Paper)),
+        ("large, model-based", large().with(AgentName::ModelBased)),
+        ("large, evolution", large().with(AgentName::Evolution)),
+        ("large, local search", large().with(AgentName::LocalSearch)),
         ("large, random", large().with(AgentName::Random)),
+        ("small, paper", small().with(AgentName::Paper)),
         ("small, default", small()),
         ("small, random", small().with(AgentName::Random)),
     ]
@@ -217,7 +221,9 @@ fn nothing_is_trained_twice_and_repeats_are_logged() {
             };
             let over = events.iter().filter(over_limit).count();
             assert_eq!(architectures.len() - over, MODELS as usize, "{name}");
-            if name.starts_with("small") {
+            if name == "small, default" {
+                assert_eq!(repeats(&events), 0, "the model ranks only what is new");
+            } else if name.starts_with("small") {
                 assert!(repeats(&events) > 0, "{name}");
             } else {
                 assert!(over > 0, "{name}");
@@ -232,9 +238,9 @@ fn q_values_stay_in_the_unit_interval_and_only_learners_have_them() {
         let mut study = setup.study(11);
         search(&mut study, MODELS, 3);
         let entries = study.q_table().entries().count();
-        if name.ends_with("random") {
-            assert_eq!(entries, 0);
-            assert_eq!(study.epsilon(0.0), 1.0);
+        if !["paper", "model-based", "default"].iter().any(|learner| name.ends_with(learner)) {
+            assert_eq!(entries, 0, "{name}");
+            assert_eq!(study.epsilon(0.0), if name.ends_with("random") { 1.0 } else { 0.1 });
         } else {
             assert!(entries > 0);
             assert_eq!(study.epsilon(0.0), 0.1);
@@ -306,4 +312,38 @@ fn a_log_that_does_not_fit_is_refused() {
     let error = setup.study(7).replay(&unknown).unwrap_err().to_string();
     assert!(error.contains("trial 99 is not there"), "{error}");
     assert_eq!(setup.study(7).tell(TrialNumber(1), evaluate(&"[SM(10)]".parse().unwrap()), 0.0), None);
+}
+
+#[test]
+fn after_a_kill_the_same_is_proposed_next() {
+    for (name, setup) in setups() {
+        let (events, _) = search(&mut setup.study(9), 40, 1);
+        for stop in [1, 15, events.len()] {
+            let rebuilt = || {
+                let mut study = setup.study(9);
+                for event in &events[..stop] {
+                    study.replay(event).unwrap();
+                }
+                study
+            };
+            let (mut one, mut other) = (rebuilt(), rebuilt());
+            for _ in 0..3 {
+                // The second and third while those before are in training.
+                let proposed = one.ask(0.5, 0.0);
+                assert_eq!(proposed, other.ask(0.5, 0.0), "{name}, stopped after {stop}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_worker_died_on_is_not_proposed_again() {
+    let setup = tiny().with(AgentName::ModelBased);
+    let mut study = setup.study(1);
+    let mut trained = HashSet::new();
+    while let Ask::Trial(asked) = study.ask(0.0, 0.0) {
+        assert!(trained.insert(asked.architecture), "once each");
+        study.tell(asked.trial, Evaluation::failed(Failure::WorkerDied { attempts: 3, how: "signal 9".into() }), 0.0);
+    }
+    assert_eq!(trained.len(), 6);
 }

@@ -1,6 +1,6 @@
 //! What holds of every trajectory.
 
-use metaqnn_core::agent::{Agent, DecisionProcess, RandomAgent, sample_trajectory};
+use metaqnn_core::agent::{DecisionProcess, random_trajectory, sample_trajectory};
 use metaqnn_core::graph::{Graph, MapShape, NetworkOptions};
 use metaqnn_core::settings::Preset;
 use metaqnn_core::space::{Architecture, BuildAction, SearchSpace};
@@ -23,7 +23,7 @@ proptest! {
     ) {
         let input = MapShape::new(channels, height, width);
         let space = paper_space(max_layers, input);
-        let actions = RandomAgent::default().propose(&space, 1.0, &mut ChaCha8Rng::seed_from_u64(seed));
+        let actions = random_trajectory(&space, &mut ChaCha8Rng::seed_from_u64(seed));
         prop_assert!(actions.len() <= max_layers as usize + 1);
         prop_assert_eq!(actions.last(), Some(&BuildAction::Softmax));
         let architecture = space.architecture(&actions).expect("legal");
@@ -63,7 +63,7 @@ proptest! {
         let walk = |seed| {
             let mut state = Some(space.start());
             let mut seen = Vec::new();
-            for action in RandomAgent::default().propose(&space, 1.0, &mut ChaCha8Rng::seed_from_u64(seed)) {
+            for action in random_trajectory(&space, &mut ChaCha8Rng::seed_from_u64(seed)) {
                 let current = state.expect("not ended");
                 seen.push((space.observe(&current), space.legal_actions(&current)));
                 state = space.next_state(&current, &action);

@@ -290,6 +290,58 @@ fn a_training_step_is_measured() {
     }
 }
 
+/// A file of the tests' data.
+fn data(name: &str) -> String {
+    format!("{}/../metaqnn-core/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn agents_are_measured_on_tables_and_on_a_surrogate() {
+    let table = data("nas-bench-macro_cifar10.json.gz");
+    let run = |threads: &str| {
+        let agents = "default,random,evolution,local-search,paper";
+        let arguments = ["bench", "agent", "--table", &table, "--agents", agents, "--models", "25", "--seeds", "3"];
+        lines(&metaqnn(&[&arguments[..], &["--threads", threads, "--json"]].concat()))
+    };
+    let found = run("2");
+    assert_eq!(found, run("1"), "whatever the threads");
+    let agents: Vec<&str> = found.iter().map(|line| line["agent"].as_str().unwrap()).collect();
+    assert_eq!(agents, ["default", "random", "evolution", "local-search", "paper"]);
+    for line in &found {
+        assert_eq!((line["table"].as_str(), line["seeds"].as_u64()), (Some(table.as_str()), Some(3)));
+        let regret = line["regret"].as_object().unwrap();
+        assert_eq!(regret.keys().map(String::as_str).collect::<Vec<_>>(), ["10", "25"]);
+        assert!(regret.values().all(|it| it[0].as_f64().unwrap() >= 0.0 && it[1].as_f64().unwrap() >= 0.0), "{line}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("table.csv");
+    std::fs::write(&csv, "architecture,reward,test\naa,0.5,50\nab,0.7,71\nba,0.6,60\nbb,0.8,79\n").unwrap();
+    let arguments = ["bench", "agent", "--table", csv.to_str().unwrap(), "--models", "9", "--seeds", "2", "--json"];
+    let found = lines(&metaqnn(&arguments)).remove(0);
+    assert_eq!(found["regret"]["9"][0], 0.0, "everything was found: {found}");
+
+    let surrogate = data("surrogate-cifar10.json.gz");
+    for noise in ["0", "1"] {
+        let arguments = ["bench", "agent", "--surrogate", &surrogate, "--agents", "default,random", "--models", "12"];
+        let more = ["--seeds", "2", "--noise", noise, "--json"];
+        for line in lines(&metaqnn(&[&arguments[..], &more].concat())) {
+            assert_eq!(
+                (line["surrogate"].as_str(), line["noise"].to_string()),
+                (Some(&surrogate[..]), noise.to_string())
+            );
+            let share = |value: &Value| (0.0..=1.0).contains(&value.as_f64().unwrap());
+            assert!(share(&line["best_reward"]["12"][0]) && share(&line["best_accuracy"]["10"][0]), "{line}");
+            assert!(share(&line["mean_reward"]) && share(&line["failed"]), "{line}");
+            assert_eq!(line["by_epsilon"][0]["epsilon"], 1.0);
+        }
+    }
+    let output = metaqnn(&["bench", "agent", "--table", &surrogate]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not a table"));
+    assert_eq!(metaqnn(&["bench", "agent"]).status.code(), Some(2));
+}
+
 #[test]
 fn errors_name_what_is_wrong() {
     let said = |arguments: &[&str]| {
