@@ -59,12 +59,14 @@ impl Reward {
 }
 
 /// What an agent is told when it is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Situation<'a, A> {
     /// How much to explore, in [0, 1].
     pub epsilon: f64,
     /// Trajectories that were proposed and not told of: their designs are in training, or were lost.
     pub pending: &'a [Vec<A>],
+    /// Whether a trajectory's design may be evaluated at all. One that may not is drawn anew, so an agent need not ask.
+    pub within_limits: &'a dyn Fn(&[A]) -> bool,
 }
 
 /// Whether a trajectory's design was evaluated for the first time.

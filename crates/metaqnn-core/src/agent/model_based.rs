@@ -15,6 +15,9 @@ use super::settings::{AgentSettings, ModelBasedSettings};
 /// Draws after which everything proposed counts as known.
 const DRAWS: u32 = 20;
 
+/// Draws for each candidate, where many are known or over a limit.
+const DRAWS_A_CANDIDATE: usize = 10;
+
 /// Q-learning with λ-returns and experience replay proposes trajectories, as does mutation of the best; a [`RewardModel`],
 /// fitted anew at each ask to what was learned, ranks them, and the first is tried.
 ///
@@ -66,13 +69,18 @@ impl<P: DecisionProcess> ModelBased<P> {
         let wanted = (self.settings.candidates as usize).min(self.observations.len());
         let mut seen: HashSet<Vec<P::Action>> = situation.pending.iter().cloned().collect();
         let mut candidates = Vec::with_capacity(wanted);
-        for _ in 0..wanted {
+        let mut draws = 0;
+        while candidates.len() < wanted && draws < DRAWS_A_CANDIDATE * wanted {
+            draws += 1;
             let parent = parents[generator.random_range(0..parents.len())];
             let mutated = (generator.random::<f64>() < self.settings.mutant_share)
                 .then(|| mutant(process, parent, generator))
                 .flatten();
             let candidate = mutated.unwrap_or_else(|| self.q_learning.propose(process, situation, generator));
-            if !self.known.contains(&candidate) && seen.insert(candidate.clone()) {
+            if !self.known.contains(&candidate)
+                && (situation.within_limits)(&candidate)
+                && seen.insert(candidate.clone())
+            {
                 candidates.push(candidate);
             }
         }

@@ -38,7 +38,7 @@ pub fn replay<P: DecisionProcess, D: Eq + Hash>(
     let mut repeats = 0;
     let mut events = 0;
     while tried.len() < models && repeats < EXHAUSTED_AFTER {
-        let situation = Situation { epsilon: epsilon(tried.len()), pending: &[] };
+        let situation = Situation { epsilon: epsilon(tried.len()), pending: &[], within_limits: &|_| true };
         let actions = agent.propose(process, &situation, &mut of_ask(seed, events));
         let name = design(&actions);
         let (earned, novelty) = match known.get(&name) {

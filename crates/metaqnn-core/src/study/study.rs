@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
+
 use super::generators::{of_ask, of_tell, trial_seed};
 use super::record::{EventKind, EventRecord, Transition, TrialRecord};
 use super::trial::{Evaluation, Failure, Outcome, TrialNumber};
@@ -14,7 +16,7 @@ use crate::space::{Architecture, BuildAction, LayerState, SearchSpace};
 /// Repeats in a row after which the space counts as exhausted (spec 2).
 const EXHAUSTED_AFTER: u32 = 10_000;
 
-/// Draws after which everything the agent wants counts as in training elsewhere.
+/// Draws after which everything the agent wants counts as in training elsewhere or over a limit.
 const DRAWS: u32 = 1_000;
 
 /// A study in memory: the agent, what it knows, and what is in training.
@@ -58,7 +60,7 @@ pub struct AskedTrial {
 pub enum Ask {
     /// Train this, then tell.
     Trial(AskedTrial),
-    /// Nothing to train: a repeat, or a network over a limit. The agent has learned of it; store it and ask again.
+    /// Nothing to train: a repeat, or a network over a limit where no other was proposed. The agent has learned of it; store it and ask again.
     Event(Box<EventRecord>),
     /// Everything the agent proposes is in training; ask again after the next tell.
     Busy,
@@ -161,38 +163,54 @@ impl Study {
         let epsilon = self.epsilon(progress);
         // Events told and trials in training, so that every ask has a number of its own.
         let mut generator = of_ask(self.seed, self.events + self.pending.len() as u64);
+        let Some((actions, architecture)) = self.draw(epsilon, &mut generator) else {
+            return if self.pending.is_empty() { Ask::Exhausted } else { Ask::Busy };
+        };
+        self.lowest_epsilon = epsilon;
+        if let Some(&(trial, reward)) = self.known.get(&architecture) {
+            self.learn(&actions, reward, Novelty::Repeated);
+            self.repeats_in_a_row += 1;
+            return Ask::Event(Box::new(self.event(epsilon, EventKind::Repeat { trial }, run_seconds)));
+        }
+        let trial = self.next_trial();
+        let seed = trial_seed(self.seed, trial);
+        let asked = AskedTrial { trial, architecture: architecture.clone(), seed, epsilon };
+        self.in_training.insert(architecture.clone());
+        self.pending.insert(trial, asked.clone());
+        match self.over_limit(&architecture) {
+            Some(failure) => self
+                .tell(trial, Evaluation::failed(failure), run_seconds)
+                .map_or(Ask::Busy, |event| Ask::Event(Box::new(event))),
+            None => Ask::Trial(asked),
+        }
+    }
+
+    /// Has the agent propose until it is no network in training, none on which a worker died and, where others are found, none over a
+    /// limit. `None` where it proposes nothing else.
+    ///
+    /// The agent of the paper learns from networks over a limit, at their first proposal. The others would have little but such
+    /// networks to learn from where limits are tight.
+    fn draw(&self, epsilon: f64, generator: &mut ChaCha8Rng) -> Option<(Vec<BuildAction>, Architecture)> {
         let training = self.pending.values().filter_map(|asked| self.space.actions(&asked.architecture).ok());
         let pending: Vec<Vec<BuildAction>> = training.chain(self.lost.iter().cloned()).collect();
-        let situation = Situation { epsilon, pending: &pending };
+        let is_within = |architecture: &Architecture| self.over_limit(architecture).is_none();
+        let within_limits = |actions: &[BuildAction]| self.space.architecture(actions).is_ok_and(|it| is_within(&it));
+        let situation = Situation { epsilon, pending: &pending, within_limits: &within_limits };
+        let takes_any = self.settings.search.agent == AgentName::Paper;
+        let mut over_limit = None;
         for _ in 0..DRAWS {
-            let actions = self.agent.propose(&self.space, &situation, &mut generator);
+            let actions = self.agent.propose(&self.space, &situation, generator);
             let Ok(architecture) = self.space.architecture(&actions) else { continue };
-            if self.in_training.contains(&architecture) {
+            let is_lost = self.known.get(&architecture).is_some_and(|(_, reward)| reward.is_none());
+            if is_lost || self.in_training.contains(&architecture) {
                 continue;
             }
-            self.lowest_epsilon = epsilon;
-            match self.known.get(&architecture) {
-                Some((_, None)) => continue,
-                Some(&(trial, Some(reward))) => {
-                    self.learn(&actions, Some(reward), Novelty::Repeated);
-                    self.repeats_in_a_row += 1;
-                    return Ask::Event(Box::new(self.event(epsilon, EventKind::Repeat { trial }, run_seconds)));
-                }
-                None => {}
+            if takes_any || self.known.contains_key(&architecture) || is_within(&architecture) {
+                return Some((actions, architecture));
             }
-            let trial = self.next_trial();
-            let seed = trial_seed(self.seed, trial);
-            let asked = AskedTrial { trial, architecture: architecture.clone(), seed, epsilon };
-            self.in_training.insert(architecture.clone());
-            self.pending.insert(trial, asked.clone());
-            return match self.over_limit(&architecture) {
-                Some(failure) => self
-                    .tell(trial, Evaluation::failed(failure), run_seconds)
-                    .map_or(Ask::Busy, |event| Ask::Event(Box::new(event))),
-                None => Ask::Trial(asked),
-            };
+            over_limit = Some((actions, architecture));
         }
-        if self.pending.is_empty() { Ask::Exhausted } else { Ask::Busy }
+        over_limit
     }
 
     /// Tells what came of a trial in training; the agent learns, and the event is to be stored. `None` for a trial that is

@@ -48,7 +48,8 @@ fn sampled(space: &SearchSpace, agent: &dyn Agent<SearchSpace>) -> BTreeMap<Endi
     let mut generator = ChaCha8Rng::seed_from_u64(20_170_424);
     let mut counts = BTreeMap::new();
     for _ in 0..SAMPLES {
-        let actions = agent.propose(space, &Situation { epsilon: 1.0, pending: &[] }, &mut generator);
+        let actions =
+            agent.propose(space, &Situation { epsilon: 1.0, pending: &[], within_limits: &|_| true }, &mut generator);
         let last = match actions.iter().rev().nth(1) {
             Some(BuildAction::Add(layer)) => layer.to_string(),
             _ => "start".into(),
