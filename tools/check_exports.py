@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs exported models in onnxruntime and PyTorch on the MNIST test images, beside `metaqnn evaluate`.
 
-Searches a few networks with forced layers on MNIST, trains each for a moment, exports it, and compares on all 10,000 test images
+Draws a few networks, trains each on MNIST for a moment, exports it, and compares on all 10,000 test images
 the classes and probabilities of model.onnx (onnxruntime) and of model.py (torch) with those of `evaluate`. The networks cover every
 layer type, with and without batch normalization. Needs numpy, onnx, onnxruntime and torch:
 
@@ -27,11 +27,17 @@ import torch
 
 TOLERANCE = 1e-4
 
-# Settings of searches that draw networks at random, each another part of the space.
+# Spaces of few layers, so that a few networks have every layer type.
+FULLY_CONNECTED = {"start": ["C"], "C": ["C", "P", "FC"], "P": ["C", "FC"], "FC": ["FC", "SM"]}
+AVERAGED = {"start": ["C"], "C": ["C", "P", "GAP"], "P": ["C", "GAP"], "FC": ["SM"]}
+
+# Each search: preset, what may follow what, batch normalization. The paper's preset subtracts the mean image.
 SEARCHES = {
-    "normalized": ["--preset", "quick"],
-    "plain": ["--preset", "quick", "--set", "final.training.batch_norm=false", "--set", "training.batch_norm=false"],
-    "paper": ["--preset", "paper", "--set", "training.epochs=1", "--set", "training.train_images=1000"],
+    "fully-connected-normalized": ("quick", FULLY_CONNECTED, True),
+    "fully-connected-plain": ("quick", FULLY_CONNECTED, False),
+    "averaged-normalized": ("quick", AVERAGED, True),
+    "averaged-plain": ("quick", AVERAGED, False),
+    "paper": ("paper", AVERAGED, False),
 }
 
 
@@ -53,7 +59,7 @@ def run(command):
 
 def with_onnxruntime(folder, images):
     onnx.checker.check_model(onnx.load(folder / "model.onnx"), full_check=True)
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     batches = [images[i : i + 250].astype(numpy.float32) for i in range(0, len(images), 250)]
     return numpy.concatenate([session.run(["probabilities"], {"images": batch})[0] for batch in batches])
 
@@ -92,20 +98,20 @@ def check(metaqnn, folder, data_dir, images):
     return ok
 
 
-def exported(metaqnn, work, data_dir, count):
-    """Model folders of networks that were searched and trained for a moment."""
-    for name, settings in SEARCHES.items():
-        study = work / f"{name}.study"
-        small = ["--set", "final.enabled=true", "--set", "final.training.epochs=1", "--set", "limits.mflops=4"]
-        small += ["--set", "training.train_images=1000", "--set", "training.epochs=1", "--set", "training.min_steps=0"]
-        small += ["--set", "final.training.train_images=2000", "--set", "final.training.min_steps=0"]
-        for seed in range(count):
-            study = work / f"{name}-{seed}.study"
-            search = [metaqnn, "search", "mnist", "--data-dir", data_dir, "--models", "3", "--seed", str(seed), "--agent"]
-            run(search + ["random", "--workers", "1", "--study", study] + settings + small)
-            folder = work / f"{name}-{seed}"
-            run([metaqnn, "export", study, "--out", folder, "--data-dir", data_dir, "--python", sys.executable])
-            yield folder
+def exported(metaqnn, work, data_dir, seed):
+    """Model folders of networks that were drawn at random and trained for a moment."""
+    for name, (preset, follows, batch_norm) in SEARCHES.items():
+        settings = [f"space.follows.{kind}={json.dumps(kinds)}" for kind, kinds in follows.items()]
+        settings += ["space.max_layers=5", "space.fully_connected.max_representation_size=8", "limits.mflops=20"]
+        settings += ["training.train_images=1000", "training.epochs=1", "training.min_steps=0", "final.enabled=true"]
+        settings += ["final.training.train_images=4000", "final.training.epochs=1", "final.training.min_steps=0"]
+        settings += ["final.candidates=1", f"final.training.batch_norm={json.dumps(batch_norm)}"]
+        study, folder = work / f"{name}.study", work / name
+        search = [metaqnn, "search", "mnist", "--data-dir", data_dir, "--preset", preset, "--models", "3"]
+        search += ["--agent", "random", "--seed", str(seed), "--workers", "1", "--study", study]
+        run(search + [part for setting in settings for part in ("--set", setting)])
+        run([metaqnn, "export", study, "--out", folder, "--data-dir", data_dir, "--python", sys.executable])
+        yield folder
 
 
 def main():
@@ -113,12 +119,12 @@ def main():
     parser.add_argument("folders", nargs="*", type=pathlib.Path)
     parser.add_argument("--metaqnn", type=pathlib.Path, default=pathlib.Path("target/release/metaqnn"))
     parser.add_argument("--data-dir", type=pathlib.Path, required=True)
-    parser.add_argument("--seeds", type=int, default=2, help="networks of each kind")
+    parser.add_argument("--seed", type=int, default=1, help="of the networks that are drawn")
     arguments = parser.parse_args()
     images = mnist_test_images(arguments.data_dir / "mnist")
     with tempfile.TemporaryDirectory() as work:
         folders = arguments.folders
-        folders = folders or exported(arguments.metaqnn, pathlib.Path(work), arguments.data_dir, arguments.seeds)
+        folders = folders or exported(arguments.metaqnn, pathlib.Path(work), arguments.data_dir, arguments.seed)
         ok = True
         operators = set()
         for folder in folders:
@@ -128,7 +134,7 @@ def main():
     print("operators:", ", ".join(sorted(operators)))
     wanted = {"Conv", "BatchNormalization", "Relu", "MaxPool", "Gemm", "GlobalAveragePool", "Softmax"}
     if not arguments.folders and not wanted <= operators:
-        sys.exit(f"error: no network had {', '.join(sorted(wanted - operators))}: raise --seeds")
+        sys.exit(f"error: no network had {', '.join(sorted(wanted - operators))}: try another --seed")
     if not ok:
         sys.exit("error: what was exported does not answer as `evaluate`")
 

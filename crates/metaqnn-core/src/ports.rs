@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::space::Architecture;
-use crate::study::{CurvePoint, Evaluation, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber};
+use crate::study::{
+    CandidateRecord, CurvePoint, Evaluation, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber,
+};
 
 /// A network to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,30 @@ pub struct PruneRule {
     pub epoch: u32,
     /// The least accuracy to go on with.
     pub valid_accuracy: f64,
+}
+
+/// A candidate for the final training: trained with its settings, but shorter and on the training images alone, and
+/// validated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateJob {
+    /// The trial whose architecture it is.
+    pub trial: TrialNumber,
+    /// What to train.
+    pub architecture: Architecture,
+    /// Seed, as in [`TrialJob`].
+    pub seed: u64,
+    /// How long.
+    pub length: CandidateLength,
+}
+
+/// How long a candidate is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CandidateLength {
+    /// So many seconds, over which the learning rate schedule is stretched.
+    Seconds(f64),
+    /// This share of the final training's epochs, at least one.
+    ShareOfEpochs(f64),
 }
 
 /// The final training of a network on training and validation data, measured once on the test data.
@@ -91,6 +117,9 @@ pub trait Evaluator {
     /// Trains and validates; `report` is called as the training goes on.
     fn evaluate(&mut self, job: &TrialJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation;
 
+    /// Trains and validates a candidate for the final training.
+    fn evaluate_candidate(&mut self, job: &CandidateJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation;
+
     /// Trains on training and validation data and measures once on the test data.
     ///
     /// # Errors
@@ -132,6 +161,20 @@ pub trait Storage {
     ///
     /// When the storage cannot be read.
     fn visit_events(&self, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), Self::Error>;
+
+    /// Stores what came of a candidate for the final training; replaces an earlier one of the same trial.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored, or the trial is not there.
+    fn store_candidate(&mut self, record: &CandidateRecord) -> Result<(), Self::Error>;
+
+    /// The candidates, best validation accuracy first, those that failed last.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn candidates(&self) -> Result<Vec<CandidateRecord>, Self::Error>;
 
     /// Stores the result and weights of a final training in one durable transaction; replaces an earlier one of the same trial.
     ///

@@ -1,7 +1,7 @@
 //! What coordinator and worker say to each other: one JSON value a line. A line from the worker that announces weights is
 //! followed by that many bytes.
 
-use metaqnn_core::ports::{FinalEvaluation, FinalJob, TrainingProgress, TrialJob};
+use metaqnn_core::ports::{CandidateJob, FinalEvaluation, FinalJob, TrainingProgress, TrialJob};
 use metaqnn_core::study::Evaluation;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub struct WorkerSetup {
 pub enum Job {
     /// Train and validate.
     Trial(TrialJob),
+    /// Train as finally, but shorter, and validate.
+    Candidate(CandidateJob),
     /// Train on everything and measure on the test data.
     Final(FinalJob),
 }
@@ -38,7 +40,7 @@ pub enum Report {
     Unable(String),
     /// The training goes on.
     Progress(TrainingProgress),
-    /// A trial ended.
+    /// The training of a trial or of a candidate ended.
     Evaluated(Evaluation),
     /// A final training ended; so many bytes of weights follow.
     Final(FinalEvaluation, u64),

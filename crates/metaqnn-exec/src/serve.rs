@@ -52,6 +52,10 @@ pub fn serve(evaluator: Result<&mut dyn Evaluator, String>) -> io::Result<()> {
                 let evaluation = evaluator.evaluate(&job, &mut report);
                 say(&Report::Evaluated(evaluation), &[])?;
             }
+            Job::Candidate(job) => {
+                let evaluation = evaluator.evaluate_candidate(&job, &mut report);
+                say(&Report::Evaluated(evaluation), &[])?;
+            }
             Job::Final(job) => match evaluator.evaluate_final(&job, &mut report) {
                 Ok(mut result) => {
                     let weights = std::mem::take(&mut result.weights);

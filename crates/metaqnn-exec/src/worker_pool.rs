@@ -47,7 +47,7 @@ pub enum PoolError {
 pub enum PoolEvent {
     /// A training goes on.
     Progress(usize, TrialNumber, TrainingProgress),
-    /// A trial ended, or its worker died too often.
+    /// The training of a trial or of a candidate ended, or its worker died too often.
     Evaluated(TrialNumber, Evaluation),
     /// A final training ended.
     Final(TrialNumber, Result<FinalEvaluation, String>),
@@ -190,7 +190,9 @@ impl WorkerPool {
         }
         let trial = job_trial(&job);
         Ok(Some(match job {
-            Job::Trial(_) => PoolEvent::Evaluated(trial, Evaluation::failed(Failure::WorkerDied { attempts, how })),
+            Job::Trial(_) | Job::Candidate(_) => {
+                PoolEvent::Evaluated(trial, Evaluation::failed(Failure::WorkerDied { attempts, how }))
+            }
             Job::Final(_) => PoolEvent::Final(trial, Err(format!("the worker died {attempts} times: {how}"))),
         }))
     }
@@ -263,6 +265,7 @@ impl Drop for WorkerPool {
 fn job_trial(job: &Job) -> TrialNumber {
     match job {
         Job::Trial(job) => job.trial,
+        Job::Candidate(job) => job.trial,
         Job::Final(job) => job.trial,
     }
 }

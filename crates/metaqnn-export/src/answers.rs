@@ -141,7 +141,7 @@ pub fn predicted_classes(probabilities: &[f32], classes: usize) -> impl Iterator
 }
 
 /// The share of images whose most probable class is their label.
-pub(crate) fn accuracy(logits: &[Vec<f32>], labels: &[u16], classes: usize) -> f64 {
+pub fn accuracy(logits: &[Vec<f32>], labels: &[u16], classes: usize) -> f64 {
     let probabilities = probabilities(logits, classes);
     let predicted = predicted_classes(&probabilities, classes);
     let right = predicted.zip(labels).filter(|(class, label)| *class == usize::from(**label)).count();

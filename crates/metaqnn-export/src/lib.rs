@@ -26,7 +26,7 @@ mod pytorch;
 mod verification;
 mod weights;
 
-pub use answers::{Logits, ScoredImages, predicted_classes, probabilities};
+pub use answers::{Logits, ScoredImages, accuracy, predicted_classes, probabilities};
 pub use error::ExportError;
 pub use folder::{Engine, Export, read};
 pub use format::Format;

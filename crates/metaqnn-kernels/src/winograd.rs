@@ -140,8 +140,8 @@ impl Winograd {
         (GROUP * row_stride(channels)).next_multiple_of(2 * BLOCK) + BLOCK
     }
 
-    /// Numbers of the 36 matrices of inputs × outputs.
-    fn matrices(&self) -> usize {
+    /// Numbers of the 36 matrices of inputs × outputs, which weights at the points take, and sums of their gradient.
+    pub fn matrices(&self) -> usize {
         PRODUCTS * self.inputs * self.outputs
     }
 
@@ -174,6 +174,12 @@ impl WinogradWeights {
     pub fn transform(&mut self, winograd: &Winograd, weights: &[f32]) {
         assert_eq!(weights.len(), winograd.weights(), "other weights");
         transform_weights(winograd, weights, with_room(&mut self.values, winograd.matrices()));
+    }
+
+    /// Changes its room over with that of the sums of `workspace`: where weights and sums are not needed at once, one room
+    /// serves both.
+    pub fn exchange_room(&mut self, workspace: &mut WinogradWorkspace) {
+        std::mem::swap(&mut self.values, &mut workspace.sums);
     }
 
     /// Takes the same weights for a sweep over the gradient of the output. `winograd` is that of the forward convolution.

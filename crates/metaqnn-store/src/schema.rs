@@ -29,8 +29,10 @@ impl Schema {
     /// To change it: change `schema.sql`, append to `migrations` the statements that do the same to an older study (a table
     /// of which more changes than a new column is made anew, filled and renamed, see <https://sqlite.org/lang_altertable.html>;
     /// triggers that forbid it are dropped and made again), and add a study of the schema before to the tests' fixtures.
-    pub(crate) const CURRENT: Schema =
-        Schema { create: include_str!("schema.sql"), migrations: &[include_str!("schema_2.sql")] };
+    pub(crate) const CURRENT: Schema = Schema {
+        create: include_str!("schema.sql"),
+        migrations: &[include_str!("schema_2.sql"), include_str!("schema_3.sql")],
+    };
 
     pub(crate) const fn version(&self) -> u32 {
         1 + self.migrations.len() as u32
@@ -238,9 +240,11 @@ mod tests {
     fn newer_schemas_are_refused_naming_both_versions() {
         let (_folder, path, mut connection) = schema_1();
         GROWN.migrate(&mut connection, &path, 1).unwrap();
-        connection.execute("UPDATE schema_history SET version = '7.8.9' WHERE schema = 3", []).unwrap();
+        connection.execute("UPDATE schema_history SET schema = 9, version = '7.8.9' WHERE schema = 3", []).unwrap();
+        connection.pragma_update(None, "user_version", 9).unwrap();
         let error = Schema::CURRENT.check(&connection, &path).unwrap_err().to_string();
-        assert!(error.contains("its schema is 3, this metaqnn knows schemas up to 2"), "{error}");
+        let versions = format!("its schema is 9, this metaqnn knows schemas up to {SCHEMA_VERSION}");
+        assert!(error.contains(&versions), "{error}");
         assert!(error.contains("written by metaqnn 7.8.9: update"), "{error}");
         connection.pragma_update(None, "user_version", 0).unwrap();
         assert!(matches!(Schema::CURRENT.check(&connection, &path), Err(StoreError::Damaged { .. })));

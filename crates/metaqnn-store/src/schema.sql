@@ -1,10 +1,10 @@
--- A study of metaqnn, schema 2. This file is the whole schema: read it to query a study with any SQLite program.
+-- A study of metaqnn, schema 3. This file is the whole schema: read it to query a study with any SQLite program.
 --
 -- Numbers with a fraction are declared ANY and checked to be real: a column declared REAL would store -0.0 as 0.0, and
 -- what is stored must come back bit for bit. SQLite has no NaN: where one may occur, it is stored as NULL.
 -- Seeds have 64 bits without a sign, more than an SQLite integer holds: they are stored as decimal text.
 --
--- What is stored never changes, but for `final` and `run`; the triggers at the end hold that for every program that
+-- What is stored never changes, but for `candidate`, `final` and `run`; the triggers at the end hold that for every program that
 -- writes here.
 
 -- Which version of metaqnn brought the file to which schema. Every schema to come keeps this table as it is, so that
@@ -78,6 +78,14 @@ CREATE TABLE event (
 
 -- A trial ends once. Also finds the event of a trial.
 CREATE UNIQUE INDEX event_of_trial ON event (trial) WHERE kind = 'trial';
+
+-- Candidates for the final training, trained longer than their trials were and validated.
+CREATE TABLE candidate (
+    trial          INTEGER PRIMARY KEY REFERENCES trial,
+    valid_accuracy ANY CHECK (typeof(valid_accuracy) IN ('real', 'null')),     -- NULL: the training failed
+    epochs         INTEGER NOT NULL,
+    train_seconds  ANY NOT NULL CHECK (typeof(train_seconds) = 'real')
+) STRICT;
 
 -- Final trainings, with the weights that were measured on the test data.
 CREATE TABLE final (

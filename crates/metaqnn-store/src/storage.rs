@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{
-    EventKind, EventRecord, FinalRecord, Outcome, RaisedLimits, StudyHeader, TrialNumber, TrialRecord,
+    CandidateRecord, EventKind, EventRecord, FinalRecord, Outcome, RaisedLimits, StudyHeader, TrialNumber, TrialRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -25,6 +25,14 @@ impl Storage for StudyFile {
 
     fn visit_events(&self, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), StoreError> {
         self.reader.visit_events(visit)
+    }
+
+    fn store_candidate(&mut self, record: &CandidateRecord) -> Result<(), StoreError> {
+        self.write(|writer| writer.candidate(record))
+    }
+
+    fn candidates(&self) -> Result<Vec<CandidateRecord>, StoreError> {
+        self.reader.candidates()
     }
 
     fn store_final(&mut self, record: &FinalRecord) -> Result<(), StoreError> {
@@ -163,6 +171,23 @@ impl<'a> Writer<'a> {
             )?;
         }
         Ok(())
+    }
+
+    fn candidate(&self, record: &CandidateRecord) -> Result<(), StoreError> {
+        self.require(record.trial)?;
+        let encoder = self.encoder;
+        let valid_accuracy = record.valid_accuracy.map(|accuracy| encoder.real("the validation accuracy", accuracy));
+        self.execute(
+            "INSERT INTO candidate (trial, valid_accuracy, epochs, train_seconds) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (trial) DO UPDATE SET
+                 valid_accuracy = excluded.valid_accuracy, epochs = excluded.epochs, train_seconds = excluded.train_seconds",
+            (
+                encoder.whole("the number of the trial", record.trial.0)?,
+                valid_accuracy.transpose()?,
+                record.epochs,
+                encoder.real("the time of the training", record.train_seconds)?,
+            ),
+        )
     }
 
     fn final_training(&self, record: &FinalRecord) -> Result<(), StoreError> {

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord};
+use metaqnn_core::study::{
+    CandidateRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
 use crate::error::StoreError;
@@ -290,6 +292,29 @@ impl StudyReader {
             })
         })?;
         Ok(counts.unwrap_or_default())
+    }
+
+    /// The candidates for the final training, best validation accuracy first, at equal accuracy the earlier trial first, those
+    /// that failed last.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn candidates(&self) -> Result<Vec<CandidateRecord>, StoreError> {
+        let sql = "
+            SELECT trial, valid_accuracy, epochs, train_seconds
+            FROM candidate ORDER BY valid_accuracy DESC NULLS LAST, trial";
+        let mut candidates = Vec::new();
+        self.visit(sql, [], |row| {
+            candidates.push(CandidateRecord {
+                trial: TrialNumber(row.whole("trial")?),
+                valid_accuracy: row.get("valid_accuracy")?,
+                epochs: row.get("epochs")?,
+                train_seconds: row.get("train_seconds")?,
+            });
+            Ok(true)
+        })?;
+        Ok(candidates)
     }
 
     /// The final trainings, best test accuracy first, at equal accuracy the earlier trial first, without their weights.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metaqnn_core::graph::{Graph, MapShape};
-use metaqnn_core::ports::{Evaluator, FinalEvaluation, FinalJob, TrainingProgress, TrialJob};
+use metaqnn_core::ports::{
+    CandidateJob, CandidateLength, Evaluator, FinalEvaluation, FinalJob, TrainingProgress, TrialJob,
+};
 use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Evaluation, Failure};
@@ -86,6 +88,20 @@ impl NetworkEvaluator {
             .map_err(|error| error.to_string())
     }
 
+    /// Trains `task` and validates it; whatever goes wrong is a failure of the trial.
+    fn train_and_validate(&self, task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation {
+        let evaluation = match catch_unwind(AssertUnwindSafe(|| train(task, report))) {
+            Ok(Ok(training)) => training.to_evaluation(),
+            Ok(Err(error)) => Evaluation::failed(Failure::Worker { message: error.to_string() }),
+            Err(panic) => Evaluation::failed(Failure::Worker { message: panic_message(panic.as_ref()) }),
+        };
+        // The next network has other shapes; what this one leaves in the pools of a GPU would be in its way.
+        if let ComputeDevice::Burn(device) = &self.device {
+            device.memory_cleanup();
+        }
+        evaluation
+    }
+
     fn train_finally(
         &self,
         job: &FinalJob,
@@ -110,9 +126,7 @@ impl NetworkEvaluator {
                 augmentation: augmentation(data, settings),
                 seed: job.seed,
                 prune: None,
-                time_limit: job
-                    .time_limit_seconds
-                    .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+                time_limit: job.time_limit_seconds.map(duration),
                 device: &self.device,
             },
             report,
@@ -135,10 +149,9 @@ impl NetworkEvaluator {
 
 impl Evaluator for NetworkEvaluator {
     fn evaluate(&mut self, job: &TrialJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation {
-        let worker = |message| Evaluation::failed(Failure::Worker { message });
         let graph = match self.graph(&job.architecture, &self.search) {
             Ok(graph) => graph,
-            Err(message) => return worker(message),
+            Err(message) => return Evaluation::failed(Failure::Worker { message }),
         };
         let task = TrainingTask {
             graph: &graph,
@@ -152,16 +165,38 @@ impl Evaluator for NetworkEvaluator {
             time_limit: None,
             device: &self.device,
         };
-        let evaluation = match catch_unwind(AssertUnwindSafe(|| train(&task, report))) {
-            Ok(Ok(training)) => training.to_evaluation(),
-            Ok(Err(error)) => worker(error.to_string()),
-            Err(panic) => worker(panic_message(panic.as_ref())),
+        self.train_and_validate(&task, report)
+    }
+
+    fn evaluate_candidate(&mut self, job: &CandidateJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation {
+        let mut settings = self.final_training.clone();
+        let graph = match self.graph(&job.architecture, &settings) {
+            Ok(graph) => graph,
+            Err(message) => return Evaluation::failed(Failure::Worker { message }),
         };
-        // The next network has other shapes; what this one leaves in the pools of a GPU would be in its way.
-        if let ComputeDevice::Burn(device) = &self.device {
-            device.memory_cleanup();
-        }
-        evaluation
+        let data = &self.data;
+        let images = fixed_part(&data.train, data.classes(), settings.train_images as usize);
+        let time_limit = match job.length {
+            CandidateLength::Seconds(seconds) => Some(duration(seconds)),
+            CandidateLength::ShareOfEpochs(share) => {
+                let part = |n: u32| (f64::from(n) * share).ceil() as u32;
+                (settings.epochs, settings.min_steps) = (part(settings.epochs), part(settings.min_steps));
+                None
+            }
+        };
+        let task = TrainingTask {
+            graph: &graph,
+            settings: &settings,
+            train: &images,
+            valid: Some(&data.valid),
+            normalizer: &normalizer(data, &settings),
+            augmentation: augmentation(data, &settings),
+            seed: job.seed,
+            prune: None,
+            time_limit,
+            device: &self.device,
+        };
+        self.train_and_validate(&task, report)
     }
 
     fn evaluate_final(
@@ -172,6 +207,11 @@ impl Evaluator for NetworkEvaluator {
         catch_unwind(AssertUnwindSafe(|| self.train_finally(job, report)))
             .unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
     }
+}
+
+/// None where `seconds` is none or negative.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 /// The preprocessing that `settings` mean for `data`, fitted to all of its training images and to no other.

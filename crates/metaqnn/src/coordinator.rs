@@ -10,6 +10,7 @@ use metaqnn_core::space::SearchSpace;
 use metaqnn_core::study::{Pruning, RaisedLimits, Study, StudyHeader};
 use metaqnn_data::{DataSet, ImageSize};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
+use metaqnn_train::ComputeDevice;
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
@@ -30,9 +31,13 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     lay(&mut document, "seed", arguments.seed)?;
     lay(&mut document, "agent", arguments.agent.as_ref().map(|agent| format!("{agent:?}")))?;
     let settings = setup::checked(&document)?;
-    metaqnn_train::parse_device(&settings.search.device)?;
+    let device = metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let (data, data_dir) = setup::data_set(&arguments.data, data_dir, arguments.size.size)?;
+    let settings = match device {
+        ComputeDevice::Cpu => within_budget(&mut document, settings, data.train.len() + data.valid.len())?,
+        ComputeDevice::Burn(_) => settings,
+    };
     let (input, space) = space_of(&settings, &data)?;
     let seed = settings.search.seed;
     let header = StudyHeader {
@@ -151,6 +156,23 @@ fn lay(document: &mut DocumentMut, key: &str, value: Option<impl std::fmt::Displ
         settings::set(document, &format!("search.{key}={value}"))?;
     }
     Ok(())
+}
+
+/// Lowers the limit on FLOPs to what the final training has time for.
+fn within_budget(document: &mut DocumentMut, settings: Settings, images: usize) -> Result<Settings> {
+    let threads = setup::workers(&settings) as u32 * settings.search.threads;
+    let mflops = settings.limits.mflops;
+    match settings.mflops_within_budget(images, threads) {
+        Some(fitting) if mflops == 0 || fitting < mflops => {
+            eprintln!(
+                "networks of up to {fitting} MFLOPs an image, so that the final training has time for {} passes over {images} images",
+                settings.limits.final_epochs
+            );
+            settings::set(document, &format!("limits.mflops={fitting}"))?;
+            setup::checked(document)
+        }
+        _ => Ok(settings),
+    }
 }
 
 /// Refuses limits below those of the study; one that it does not have can be set.

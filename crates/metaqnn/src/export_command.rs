@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use metaqnn_data::LabelledImages;
 use metaqnn_export::{Export, Format, Verification};
 use metaqnn_train::parse_device;
 use serde_json::json;
 
 use crate::arguments::ExportArguments;
-use crate::trained_model::{self, TrainedModel, image_shape};
+use crate::trained_model::{self, TrainedModel};
 
 /// Writes a model folder and checks every format in it.
 pub(crate) fn export(arguments: &ExportArguments) -> Result<i32> {
@@ -17,9 +16,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<i32> {
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let TrainedModel { model, scored } = trained_model::open(&arguments.model, data_dir, &device)?;
     let mut engine = |model: &metaqnn_export::Model, pixels: &[u8]| {
-        let shape = image_shape(model.preparation().input);
-        let labels = vec![0; pixels.len() / shape.pixels().max(1)];
-        let images = LabelledImages { shape, pixels: pixels.to_vec(), labels };
+        let images = trained_model::unlabelled(model, pixels.to_vec());
         trained_model::logits(model, &images, &device).map_err(|error| error.to_string())
     };
     let export = Export {

@@ -7,6 +7,7 @@ mod data_command;
 mod display;
 mod evaluate_command;
 mod export_command;
+mod final_phase;
 mod inspect;
 mod predict_command;
 mod progress;

@@ -18,6 +18,8 @@ pub(crate) struct Progress {
     lines: Option<Lines>,
     best: Option<(f64, TrialNumber)>,
     last_plain: Option<Instant>,
+    /// What the last report of a worker said.
+    last_step: Option<String>,
 }
 
 struct Lines {
@@ -38,7 +40,7 @@ impl Progress {
             let workers = (0..workers).map(|_| line()).collect();
             Lines { status, workers, _all: all }
         });
-        Progress { lines, best: None, last_plain: None }
+        Progress { lines, best: None, last_plain: None, last_step: None }
     }
 
     /// A message that stays.
@@ -73,13 +75,12 @@ impl Progress {
 
     /// What a worker does.
     pub(crate) fn worker(
-        &self,
+        &mut self,
         worker: usize,
         trial: TrialNumber,
         architecture: &Architecture,
         step: &TrainingProgress,
     ) {
-        let Some(line) = self.lines.as_ref().and_then(|lines| lines.workers.get(worker)) else { return };
         let text = match step {
             TrainingProgress::Step { progress, train_loss } => {
                 format!("{:>3.0} %, loss {train_loss:.3}", 100.0 * progress)
@@ -93,7 +94,10 @@ impl Progress {
             }
             TrainingProgress::Restart { attempt, .. } => format!("try {attempt}"),
         };
-        line.set_message(format!("  worker {worker}: trial {trial}, {text}: {architecture}"));
+        if let Some(line) = self.lines.as_ref().and_then(|lines| lines.workers.get(worker)) {
+            line.set_message(format!("  worker {worker}: trial {trial}, {text}: {architecture}"));
+        }
+        self.last_step = Some(text);
     }
 
     /// ε, models done, best so far, time left.
@@ -109,6 +113,22 @@ impl Progress {
         if let Some(seconds) = seconds_left {
             text += &format!(", {} left to search", display::duration(seconds));
         }
+        self.set_status(text);
+    }
+
+    /// What is done after the search, time left and, where there are no lines of workers, how far it is.
+    pub(crate) fn final_status(&mut self, what: &str, seconds_left: Option<f64>) {
+        let mut text = what.to_owned();
+        if let Some(step) = self.last_step.as_ref().filter(|_| self.lines.is_none()) {
+            text += &format!(", {step}");
+        }
+        if let Some(seconds) = seconds_left {
+            text += &format!(", {} left", display::duration(seconds.max(0.0)));
+        }
+        self.set_status(text);
+    }
+
+    fn set_status(&mut self, text: String) {
         match &self.lines {
             Some(lines) => lines.status.set_message(text),
             None if self.last_plain.is_none_or(|last| last.elapsed() >= PLAIN_INTERVAL) => {

@@ -1,4 +1,4 @@
-//! A run of a study: asks, hands out, stores, tells; then trains the best network finally.
+//! A run of a study: asks, hands out, stores, tells; then comes the final phase.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use metaqnn_core::ports::{FinalJob, Storage, TrialJob};
+use metaqnn_core::ports::{Storage, TrialJob};
 use metaqnn_core::settings::Settings;
-use metaqnn_core::study::{Ask, EventKind, EventRecord, FinalRecord, Pruning, Study};
+use metaqnn_core::study::{Ask, EventKind, EventRecord, Pruning, Study};
 use metaqnn_data::ImageSize;
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolEvent, WorkerPool};
 use metaqnn_store::StudyFile;
 
-use crate::display;
 use crate::progress::Progress;
+use crate::{display, setup};
 
 /// Exit status after Ctrl-C.
 const INTERRUPTED: i32 = 130;
@@ -39,20 +39,20 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Searches, trains the best network finally, sums up and closes the study; returns the exit status.
+    /// Searches, chooses a network and trains it finally, sums up and closes the study; returns the exit status.
     pub(crate) fn execute(mut self) -> Result<i32> {
         if !self.wants_more() {
             self.say_why_nothing_is_searched();
         }
         let ended_by_itself = self.search()?;
-        let mut test_accuracy = None;
+        let mut trained_finally = None;
         if ended_by_itself && self.settings.final_phase.enabled {
-            test_accuracy = self.final_training()?;
+            trained_finally = self.final_phase()?;
         }
         let seconds = self.seconds();
         self.file.note_run_seconds(seconds)?;
         let interrupted = self.interrupted.load(Ordering::SeqCst);
-        self.summarize(test_accuracy, interrupted)?;
+        self.summarize(trained_finally, interrupted)?;
         self.file.close()?;
         Ok(if interrupted { INTERRUPTED } else { 0 })
     }
@@ -93,14 +93,7 @@ impl Run {
         in_time.max(in_models).min(1.0)
     }
 
-    fn workers(&self) -> usize {
-        match self.settings.search.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers as usize,
-        }
-    }
-
-    fn pool(&self, workers: usize, threads: u32) -> Result<WorkerPool> {
+    pub(crate) fn pool(&self, workers: usize, threads: u32) -> Result<WorkerPool> {
         let setup = WorkerSetup {
             data: self.data.clone(),
             data_dir: self.data_dir.display().to_string(),
@@ -123,7 +116,7 @@ impl Run {
         if !self.wants_more() {
             return Ok(true);
         }
-        let workers = self.workers();
+        let workers = setup::workers(&self.settings);
         let mut pool = self.pool(workers, self.settings.search.threads)?;
         let mut progress = Progress::new(pool.len());
         if let Some(best) = self.file.reader().top(1)?.first() {
@@ -181,59 +174,6 @@ impl Run {
                 self.settings.search.models,
                 left,
             );
-        }
-    }
-
-    /// Trains the best network on all training data and measures it once on the test data.
-    fn final_training(&mut self) -> Result<Option<f64>> {
-        let Some(best) = self.file.reader().top(1)?.into_iter().next() else { return Ok(None) };
-        if let Some(accuracy) = best.test_accuracy {
-            return Ok(Some(accuracy));
-        }
-        let budget = self.settings.search.budget_seconds;
-        let threads = self.workers() as u32 * self.settings.search.threads;
-        let mut pool = self.pool(1, threads)?;
-        // Loading the data and measuring on the test data take their part.
-        let left = budget - self.seconds();
-        let time_limit_seconds = (budget > 0.0).then_some((left - 2.0 - 0.03 * left).max(5.0));
-        eprintln!(
-            "training the best network, trial {}, on all training data: {}",
-            best.record.trial, best.record.architecture
-        );
-        let job = FinalJob {
-            trial: best.record.trial,
-            architecture: best.record.architecture.clone(),
-            seed: best.record.seed,
-            time_limit_seconds,
-        };
-        let _ = pool.submit(Job::Final(job));
-        let progress = Progress::new(1);
-        loop {
-            if self.interrupted.load(Ordering::SeqCst) {
-                return Ok(None);
-            }
-            match pool.next(Duration::from_millis(200))? {
-                Some(PoolEvent::Final(trial, Ok(result))) => {
-                    self.file.store_final(&FinalRecord {
-                        trial,
-                        test_accuracy: result.test_accuracy,
-                        test_images: result.test_images,
-                        epochs: result.epochs,
-                        train_seconds: result.train_seconds,
-                        train_losses: result.train_losses,
-                        weights: result.weights,
-                    })?;
-                    return Ok(Some(result.test_accuracy));
-                }
-                Some(PoolEvent::Final(trial, Err(reason))) => {
-                    progress.say(&format!("the final training of trial {trial} failed: {reason}"));
-                    return Ok(None);
-                }
-                Some(PoolEvent::Progress(worker, trial, step)) => {
-                    progress.worker(worker, trial, &best.record.architecture, &step);
-                }
-                Some(PoolEvent::Evaluated(..)) | None => {}
-            }
         }
     }
 }

@@ -33,6 +33,14 @@ pub(crate) fn checked(document: &DocumentMut) -> Result<Settings> {
     Settings::from_toml(&document.to_string()).context("the settings are not valid")
 }
 
+/// Worker processes of a search.
+pub(crate) fn workers(settings: &Settings) -> usize {
+    match settings.search.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers as usize,
+    }
+}
+
 /// The search space of `settings`.
 pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Result<SearchSpace> {
     SearchSpace::new(settings.space.clone(), input, classes).map_err(|violations| {

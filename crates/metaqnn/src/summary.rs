@@ -9,9 +9,11 @@ use crate::run::Run;
 
 impl Run {
     /// Prints the best ten, what was found in words, and the next commands; or the JSON line.
-    pub(crate) fn summarize(&self, test_accuracy: Option<f64>, interrupted: bool) -> Result<()> {
+    pub(crate) fn summarize(&self, trained_finally: Option<StoredTrial>, interrupted: bool) -> Result<()> {
         let reader = self.file.reader();
-        let best = reader.top(10)?;
+        let top = reader.top(10)?;
+        let test_accuracy = trained_finally.as_ref().and_then(|chosen| chosen.test_accuracy);
+        let best = trained_finally.as_ref().or(top.first());
         let study = self.file.path().display().to_string();
         if self.json {
             let mut line = json!({
@@ -20,7 +22,7 @@ impl Run {
                 "seed": self.settings.search.seed,
                 "models": self.study.models(),
                 "failed": self.study.failed(),
-                "best": best.first().map(display::trial_json),
+                "best": best.map(display::trial_json),
                 "wall_seconds": self.seconds(),
             });
             if self.settings.final_phase.enabled {
@@ -28,16 +30,16 @@ impl Run {
             }
             println!("{line}");
         } else {
-            if !best.is_empty() {
-                println!("{}", display::table(&best));
+            if !top.is_empty() {
+                println!("{}", display::table(&top));
             }
-            println!("{}", self.in_words(best.first(), test_accuracy));
+            println!("{}", self.in_words(best, test_accuracy));
         }
         let study = self.short_path();
         if interrupted {
             eprintln!("stopped; nothing but the trials in training is lost. To go on:\n  metaqnn resume {study}");
         } else if !self.json {
-            let trial = best.first().map_or(1, |best| best.record.trial.0);
+            let trial = best.map_or(1, |best| best.record.trial.0);
             println!("next:");
             println!("  metaqnn show {study} {trial}");
             println!("  metaqnn log {study}");

@@ -43,6 +43,7 @@ fn study_and_trial(text: &str) -> Result<(PathBuf, Option<TrialNumber>)> {
     }
 }
 
+/// The model of a trial that was trained fully.
 fn of_study(
     path: &Path,
     trial: Option<TrialNumber>,
@@ -91,7 +92,7 @@ fn of_study(
     Ok(TrainedModel { model, scored })
 }
 
-/// The trial of that number; without one, of those trained fully the one of the best validation accuracy.
+/// The trial of that number; without one, of those trained fully the one of the best validation accuracy: test data choose nothing.
 fn trained_fully(reader: &StudyReader, path: &Path, trial: Option<TrialNumber>) -> Result<StoredTrial> {
     match trial {
         Some(number) => {
@@ -105,7 +106,14 @@ fn trained_fully(reader: &StudyReader, path: &Path, trial: Option<TrialNumber>) 
             Ok(trial)
         }
         None => {
-            let trained = reader.top(usize::MAX)?.into_iter().find(|trial| trial.test_accuracy.is_some());
+            let ranked = reader.top(usize::MAX)?;
+            let is_trained = |trial: &&StoredTrial| trial.test_accuracy.is_some();
+            // Candidates were validated after a longer training than trials.
+            let candidates = reader.candidates()?;
+            let of_candidates = candidates
+                .iter()
+                .filter_map(|record| ranked.iter().find(|trial| trial.record.trial == record.trial).filter(is_trained));
+            let trained = of_candidates.chain(ranked.iter().filter(is_trained)).next().cloned();
             trained.with_context(|| {
                 format!("{}: no network of it was trained fully yet; `metaqnn resume` does that", path.display())
             })
@@ -115,7 +123,7 @@ fn trained_fully(reader: &StudyReader, path: &Path, trial: Option<TrialNumber>) 
 
 /// The weights must give the accuracy that was stored with them, but for images on the edge between two classes.
 fn check_score(path: &Path, scored: &ScoredImages, measured: Measured, data: &DataSet) -> Result<()> {
-    let again = accuracy(scored, data.classes());
+    let again = metaqnn_export::accuracy(&scored.logits, &scored.labels, data.classes());
     let images = scored.len() as f64;
     let differing = (again - measured.test_accuracy).abs() * images;
     ensure!(
@@ -127,16 +135,8 @@ fn check_score(path: &Path, scored: &ScoredImages, measured: Measured, data: &Da
     Ok(())
 }
 
-/// The share of the images that the scored model classifies right.
-pub(crate) fn accuracy(scored: &ScoredImages, classes: usize) -> f64 {
-    let probabilities = metaqnn_export::probabilities(&scored.logits, classes);
-    let predicted = metaqnn_export::predicted_classes(&probabilities, classes);
-    let right = predicted.zip(&scored.labels).filter(|(class, label)| *class == usize::from(**label)).count();
-    right as f64 / scored.len().max(1) as f64
-}
-
 /// Images with the answers of the model on `device`.
-pub(crate) fn scored(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Result<ScoredImages> {
+fn scored(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Result<ScoredImages> {
     let logits = logits(model, images, device)?;
     Ok(ScoredImages { pixels: images.pixels.clone(), labels: images.labels.clone(), logits })
 }

@@ -83,21 +83,59 @@ pub struct LimitSettings {
     pub memory_mib: u64,
     /// Millions of FLOPs, forward, for one image.
     pub mflops: u64,
+    /// Passes over the images that the final training must be able to make within its share of the budget, see
+    /// [`Settings::mflops_within_budget`].
+    pub final_epochs: u32,
 }
 
-/// Table `[final]`: the best network is trained on training and validation data and measured once on the test data.
+/// Table `[final]`: of the best networks of the search one is chosen, trained on training and validation data and measured
+/// once on the test data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinalSettings {
     /// Whether a search ends with it.
     pub enabled: bool,
-    /// Share of the budget that it takes, where there is one.
+    /// Share of the budget that it takes, where there is one, the training of the candidates included.
     pub budget_share: f64,
+    /// Networks that are trained longer than a trial, and validated, to choose the one of the final training; with 1 it is the
+    /// best of the search.
+    pub candidates: u32,
+    /// Share of the final phase's time in which all candidates are trained; without a budget, the share of the final
+    /// training's epochs that each of them gets.
+    pub candidates_share: f64,
     /// How it trains.
     pub training: TrainingSettings,
 }
 
+/// FLOPs a second that one thread is taken to train with, where the budget decides how large networks may be. It is what
+/// small networks reach on a common processor (docs/performance.md); the limit needs no more than the order of size.
+const TRAINING_FLOPS_A_THREAD: f64 = 80e9;
+
+/// FLOPs of a training step over those of the forward pass: forward, gradient of the input, gradient of the weights.
+const TRAINING_OVER_FORWARD: f64 = 3.0;
+
+impl FinalSettings {
+    /// Share of the final phase that goes to choosing among candidates, 0 where there is nothing to choose.
+    pub fn share_of_candidates(&self) -> f64 {
+        if self.candidates > 1 { self.candidates_share } else { 0.0 }
+    }
+}
+
 impl Settings {
+    /// Most MFLOPs, forward, for one image with which the final training makes `limits.final_epochs` passes over `images`
+    /// within its share of the budget, on so many `threads` of a CPU; at least 1. `None` where there is no budget, no
+    /// final training, or no such limit is asked for.
+    pub fn mflops_within_budget(&self, images: usize, threads: u32) -> Option<u64> {
+        let (epochs, final_phase) = (self.limits.final_epochs, &self.final_phase);
+        let seconds = self.search.budget_seconds * final_phase.budget_share * (1.0 - final_phase.share_of_candidates());
+        if epochs == 0 || !final_phase.enabled || seconds <= 0.0 || images == 0 {
+            return None;
+        }
+        let training_flops = TRAINING_FLOPS_A_THREAD * f64::from(threads.max(1)) * seconds;
+        let passes = TRAINING_OVER_FORWARD * f64::from(epochs) * images as f64;
+        Some(((training_flops / passes / 1e6) as u64).max(1))
+    }
+
     /// Reads settings that are complete.
     ///
     /// # Errors
@@ -147,6 +185,12 @@ impl Settings {
         }
         if !(0.0..0.95).contains(&self.final_phase.budget_share) {
             found.push(Violation::new("final.budget_share", self.final_phase.budget_share, "in [0, 0.95)"));
+        }
+        if self.final_phase.candidates == 0 {
+            found.push(Violation::new("final.candidates", 0, "at least 1"));
+        }
+        if !(0.0..0.95).contains(&self.final_phase.candidates_share) {
+            found.push(Violation::new("final.candidates_share", self.final_phase.candidates_share, "in [0, 0.95)"));
         }
         check_training("training", &self.training, &mut found);
         check_training("final.training", &self.final_phase.training, &mut found);

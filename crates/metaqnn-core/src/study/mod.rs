@@ -1,5 +1,6 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
+mod candidates;
 mod generators;
 mod pruning;
 mod record;
@@ -7,7 +8,10 @@ mod record;
 mod study;
 mod trial;
 
+pub use candidates::{FinishedNetwork, choose_candidates};
 pub use pruning::Pruning;
-pub use record::{EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition, TrialRecord};
+pub use record::{
+    CandidateRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition, TrialRecord,
+};
 pub use study::{Ask, AskedTrial, ReplayError, Study};
 pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, TrialNumber, TrialState};

@@ -96,6 +96,19 @@ pub struct EventRecord {
     pub run_seconds: f64,
 }
 
+/// A candidate for the final training, trained longer than its trial was and validated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateRecord {
+    /// The trial.
+    pub trial: TrialNumber,
+    /// Share of the validation images classified right; `None` where the training failed.
+    pub valid_accuracy: Option<f64>,
+    /// Epochs trained, the last one possibly in part.
+    pub epochs: u32,
+    /// Seconds trained.
+    pub train_seconds: f64,
+}
+
 /// The final training of a trial's architecture, measured on test data, with the weights that were measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinalRecord {

@@ -1,7 +1,7 @@
 //! Spaces that are broken: every violation is named.
 
 use metaqnn_core::graph::MapShape;
-use metaqnn_core::settings::Preset;
+use metaqnn_core::settings::{Preset, SearchSettings, Settings};
 use metaqnn_core::space::LayerKind::{self, Convolution, FullyConnected, GlobalAveragePool, MaxPool, Softmax, Start};
 use metaqnn_core::space::{SearchSpace, SpaceSettings};
 
@@ -20,6 +20,29 @@ fn violations(change: impl FnOnce(&mut SpaceSettings)) -> Vec<String> {
 fn assert_only(found: &[String], path: &str, part: &str) {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].starts_with(&format!("{path} = ")) && found[0].contains(part), "{path}, {part}: {found:#?}");
+}
+
+#[test]
+fn the_budget_decides_how_large_networks_may_be() {
+    let mut settings = preset(Preset::Quick, "cifar10");
+    settings.search.budget_seconds = 600.0;
+    settings.final_phase.budget_share = 0.5;
+    settings.final_phase.candidates = 1;
+    settings.limits.final_epochs = 20;
+    // 300 s of 2 threads at 80 GFLOP/s, over 20 passes of 50,000 images at three times the FLOPs of the forward pass.
+    assert_eq!(settings.mflops_within_budget(50_000, 2), Some(16));
+    assert_eq!(settings.mflops_within_budget(50_000, 1), Some(8));
+    assert_eq!(settings.mflops_within_budget(1_000_000_000, 1), Some(1), "no limit is 0, which would be none");
+    // A fifth of the time goes to choosing.
+    settings.final_phase.candidates = 4;
+    settings.final_phase.candidates_share = 0.2;
+    assert_eq!(settings.mflops_within_budget(50_000, 2), Some(12));
+    settings.limits.final_epochs = 0;
+    assert_eq!(settings.mflops_within_budget(50_000, 2), None);
+    let without_budget = preset(Preset::Quick, "cifar10");
+    let without_budget =
+        Settings { search: SearchSettings { budget_seconds: 0.0, ..without_budget.search }, ..without_budget };
+    assert_eq!(without_budget.mflops_within_budget(50_000, 2), None);
 }
 
 #[test]

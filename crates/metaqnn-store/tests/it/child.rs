@@ -1,8 +1,10 @@
 //! Another process: this test binary, run again to play one part.
 
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use metaqnn_core::ports::Storage;
 use metaqnn_store::StudyFile;
@@ -37,7 +39,13 @@ pub(crate) fn start(part: &str, path: &Path) -> Part {
 
 impl Part {
     pub(crate) fn start(mut command: Command) -> Part {
-        let mut child = command.spawn().unwrap();
+        let mut child = loop {
+            match command.spawn() {
+                // Another test's fork may still hold the copy of the program open for writing.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(Duration::from_millis(10)),
+                child => break child.unwrap(),
+            }
+        };
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Part { child, lines }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use metaqnn_store::{Detail, StoreError, StudyFile};
+use metaqnn_store::{Detail, SCHEMA_VERSION, StoreError, StudyFile};
 use rusqlite::Connection;
 
 use crate::samples;
@@ -70,7 +70,7 @@ fn a_newer_schema_is_refused_by_both() {
     drop(connection);
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: SCHEMA_VERSION, .. }), "{error}");
     assert!(error.to_string().contains("written by metaqnn 4.5.6: update metaqnn"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
@@ -124,6 +124,7 @@ fn ask_everything(path: &Path) -> Result<(), StoreError> {
     reader.counts()?;
     reader.top(10)?;
     reader.run_seconds()?;
+    reader.candidates()?;
     for record in reader.finals()? {
         reader.final_weights(record.trial)?;
     }

@@ -40,6 +40,9 @@ fn studies_of_every_schema_are_read() {
         assert_eq!(study.run_seconds().unwrap(), 12.5);
         // They came with schema 2.
         assert_eq!(study.raised_limits().unwrap(), (schema >= 2).then(samples::raised_limits));
+        // They came with schema 3.
+        let candidates = [samples::candidate_record(100, Some(0.1 + 0.2)), samples::candidate_record(86, None)];
+        assert_eq!(study.candidates().unwrap(), if schema >= 3 { candidates.to_vec() } else { Vec::new() });
         let finals = study.finals().unwrap();
         assert_eq!(finals.iter().map(|record| record.trial.0).collect::<Vec<_>>(), [86, 100]);
         assert_eq!(study.reader().final_weights(finals[1].trial).unwrap(), Some(samples::final_record(100).weights));

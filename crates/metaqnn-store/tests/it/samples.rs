@@ -2,8 +2,8 @@
 
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::{
-    Accuracy, CurvePoint, Evaluation, EventKind, EventRecord, Failure, FinalRecord, Outcome, RaisedLimits, StudyHeader,
-    Transition, TrialNumber, TrialRecord,
+    Accuracy, CandidateRecord, CurvePoint, Evaluation, EventKind, EventRecord, Failure, FinalRecord, Outcome,
+    RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
 };
 use metaqnn_store::StudyFile;
 
@@ -122,11 +122,15 @@ pub(crate) fn final_record(trial: u64) -> FinalRecord {
     }
 }
 
+pub(crate) fn candidate_record(trial: u64, valid_accuracy: Option<f64>) -> CandidateRecord {
+    CandidateRecord { trial: TrialNumber(trial), valid_accuracy, epochs: 2, train_seconds: 3.25 }
+}
+
 pub(crate) fn raised_limits() -> RaisedLimits {
     RaisedLimits { models: 0, budget_seconds: 0.1 + 0.2 }
 }
 
-/// Stores events, two final trainings of them, and raised limits.
+/// Stores events, two candidates and final trainings of them, and raised limits.
 pub(crate) fn fill(study: &mut StudyFile) {
     use metaqnn_core::ports::Storage;
     for event in every_kind_of_event() {
@@ -134,6 +138,8 @@ pub(crate) fn fill(study: &mut StudyFile) {
     }
     study.store_final(&final_record(100)).unwrap();
     study.store_final(&FinalRecord { test_accuracy: 0.5, ..final_record(86) }).unwrap();
+    study.store_candidate(&candidate_record(86, None)).unwrap();
+    study.store_candidate(&candidate_record(100, Some(0.1 + 0.2))).unwrap();
     study.note_run_seconds(12.5).unwrap();
     study.raise_limits(raised_limits()).unwrap();
 }

@@ -13,6 +13,7 @@ pub(crate) fn storage_contract<S: Storage>(make: impl Fn() -> S) {
     events_come_back_in_order_bit_for_bit(make());
     visiting_stops_when_told_to(make());
     what_breaks_the_order_is_refused_whole(make());
+    candidates_are_replaced_and_come_best_first(make());
     finals_are_replaced_and_come_best_first(make());
     run_seconds_never_fall(make());
     the_limits_raised_last_hold(make());
@@ -38,6 +39,7 @@ fn a_new_study_is_empty(storage: impl Storage) {
     assert_eq!(storage.header().unwrap(), samples::header());
     assert!(log(&storage).is_empty());
     assert!(storage.finals().unwrap().is_empty());
+    assert!(storage.candidates().unwrap().is_empty());
     assert_eq!(storage.run_seconds().unwrap(), 0.0);
 }
 
@@ -115,6 +117,20 @@ fn finals_are_replaced_and_come_best_first(mut storage: impl Storage) {
         .collect();
     assert_eq!(finals.iter().map(spelled).collect::<Vec<_>>(), expected);
     assert_eq!(log(&storage).len(), 3);
+}
+
+fn candidates_are_replaced_and_come_best_first(mut storage: impl Storage) {
+    for number in 0..4 {
+        storage.append(&samples::trial_event(number, number + 1)).unwrap();
+    }
+    let of = samples::candidate_record;
+    assert!(storage.store_candidate(&of(9, Some(0.9))).is_err(), "a candidate of no trial was stored");
+    for (trial, valid_accuracy) in [(4, None), (3, Some(0.5)), (1, Some(0.8)), (2, Some(0.7)), (3, Some(0.8))] {
+        storage.store_candidate(&of(trial, valid_accuracy)).unwrap();
+    }
+    let expected = [of(1, Some(0.8)), of(3, Some(0.8)), of(2, Some(0.7)), of(4, None)];
+    assert_eq!(storage.candidates().unwrap(), expected);
+    assert_eq!(log(&storage).len(), 4);
 }
 
 fn run_seconds_never_fall(mut storage: impl Storage) {

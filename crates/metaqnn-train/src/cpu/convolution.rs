@@ -26,6 +26,29 @@ pub(super) struct Convolution {
     forward: Sweep,
     /// The gradient of the input, a sweep over that of the output.
     turned: Option<Sweep>,
+    /// Whether the gradient of the weights is computed first and then that of the input, so that they share room.
+    in_turn: bool,
+}
+
+/// What a pass over the images computes on the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The gradient of weights and biases.
+    Weights,
+    /// The gradient of the input, which may take the place of the input.
+    Input,
+    /// Both, while a chunk is in the cache.
+    Both,
+}
+
+impl Pass {
+    fn has_weights(self) -> bool {
+        self != Pass::Input
+    }
+
+    pub(super) fn has_input(self) -> bool {
+        self != Pass::Weights
+    }
 }
 
 /// A convolution of either kind.
@@ -84,6 +107,10 @@ pub(super) fn chunk_images(positions: usize, images: usize) -> usize {
     CHUNK_POSITIONS.div_ceil(positions).clamp(1, images.max(1))
 }
 
+/// Where the maps of a batch, of input and output together, are fewer than this times the numbers that Winograd's matrices have,
+/// the matrices of weights and of their gradient share one room. It costs a second transform of the output's gradient.
+const MAPS_OVER_MATRICES: usize = 2;
+
 /// What makes up a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
@@ -116,6 +143,7 @@ impl Convolution {
             output: Placement::dense(0, 0),
             forward: Sweep::Direct(Windows::default()),
             turned: None,
+            in_turn: false,
         };
         if stride == 1 && needs_input_gradient && matches!(kernel_size, 3 | 5) {
             let winograd = Winograd::new(kernel_size, input.height, input.width, input.channels, output.channels);
@@ -124,6 +152,8 @@ impl Convolution {
                 convolution.input = winograd.placement();
                 convolution.output = winograd.placement();
                 convolution.turned = Some(Sweep::Winograd(winograd.turned()));
+                let maps = images * (input.values() + output.values());
+                convolution.in_turn = winograd.matrices() > maps / MAPS_OVER_MATRICES;
                 convolution.forward = Sweep::Winograd(winograd);
                 return convolution;
             }
@@ -154,7 +184,17 @@ impl Convolution {
         }
     }
 
-    /// Makes the weights ready for the backward pass.
+    /// The passes of the way back, in order.
+    pub(super) fn passes(&self) -> &'static [Pass] {
+        if self.in_turn { &[Pass::Weights, Pass::Input] } else { &[Pass::Both] }
+    }
+
+    /// Before and after [`Pass::Weights`]: lets the thread of `scratch` have the room of the ready weights.
+    pub(super) fn exchange_room(ready: &mut ReadyWeights, scratch: &mut Scratch) {
+        ready.transformed.exchange_room(&mut scratch.workspace);
+    }
+
+    /// Makes the weights ready for the gradient of the input.
     pub(super) fn prepare_turned(&self, parameters: &[f32], ready: &mut ReadyWeights) {
         let weights = &parameters[self.weights.clone()];
         match (&self.forward, &self.turned) {
@@ -191,13 +231,14 @@ impl Convolution {
         }
     }
 
-    /// Backward for `images` images: from the gradient of their output to that of the parameters, which is added to, and of
-    /// their input. Of a normalized output the values are needed too.
+    /// One of the [`passes`](Convolution::passes) for `images` images: from the gradient of their output to that of the
+    /// parameters, which is added to, and of their input. Of a normalized output the values are needed too.
     #[expect(clippy::too_many_arguments, reason = "each is another tensor")]
     pub(super) fn backward(
         &self,
+        pass: Pass,
         ready: &ReadyWeights,
-        (input, mut slot): (&Maps, Slot<'_>),
+        (input, slot): (&Maps, &mut Slot<'_>),
         (output, output_values, output_gradient): (&Maps, &[f32], &[f32]),
         images: usize,
         gradient: &mut [f32],
@@ -205,13 +246,17 @@ impl Convolution {
         statistics: &mut Statistics,
     ) {
         let Scratch { input: placed, output_gradient: placed_gradient, input_gradient, room, workspace } = scratch;
-        if let Sweep::Winograd(winograd) = &self.forward {
+        if let Sweep::Winograd(winograd) = &self.forward
+            && pass.has_weights()
+        {
             workspace.clear_sums(winograd);
         }
         for chunk in chunks(&(0..images), self.chunk) {
             let (count, range) = (chunk.len(), output.range(&chunk));
             let output_gradient = &output_gradient[range.clone()];
-            if let Some(bias) = &self.bias {
+            if let Some(bias) = &self.bias
+                && pass.has_weights()
+            {
                 add_sums(output_gradient, &mut gradient[bias.clone()]);
             }
             let output_gradient = match &output.activation {
@@ -229,23 +274,29 @@ impl Convolution {
                 }
             };
             let slot = slot.part(input.range(&chunk));
-            let placed = input.read(slot.values(), count, self.input, placed);
-            match &self.forward {
-                Sweep::Direct(windows) => {
-                    let gradient = &mut gradient[self.weights.clone()];
-                    add_weight_gradient(placed, windows, count, output_gradient, self.output, gradient, room);
-                }
-                Sweep::Winograd(winograd) => {
-                    winograd::add_weight_gradient(winograd, placed, count, output_gradient, workspace);
+            if pass.has_weights() {
+                let placed = input.read(slot.values(), count, self.input, placed);
+                match &self.forward {
+                    Sweep::Direct(windows) => {
+                        let gradient = &mut gradient[self.weights.clone()];
+                        add_weight_gradient(placed, windows, count, output_gradient, self.output, gradient, room);
+                    }
+                    Sweep::Winograd(winograd) => {
+                        winograd::add_weight_gradient(winograd, placed, count, output_gradient, workspace);
+                    }
                 }
             }
-            if let Some(turned) = &self.turned {
+            if let Some(turned) = &self.turned
+                && pass.has_input()
+            {
                 slot.take_gradient(input, input_gradient, statistics, |to| {
                     turned.run(output_gradient, count, ready, Finish::default(), to, workspace);
                 });
             }
         }
-        if let Sweep::Winograd(winograd) = &self.forward {
+        if let Sweep::Winograd(winograd) = &self.forward
+            && pass.has_weights()
+        {
             winograd::finish_weight_gradient(winograd, workspace, &mut gradient[self.weights.clone()]);
         }
     }

@@ -331,7 +331,7 @@ impl CpuNetwork {
         let output_gradient = if output.is_normalized() { &**output_buffer } else { output_values };
         let from = output_gradient[..images * values].chunks(per_part * values);
         let output_values = output_values[..images * values].chunks(per_part * values);
-        let slots: Vec<Slot<'_>> = if input.maps.is_normalized() {
+        let mut slots: Vec<Slot<'_>> = if input.maps.is_normalized() {
             let gradients = input_buffer[..images * in_values].chunks_mut(per_part * in_values);
             let values = input.values[..images * in_values].chunks(per_part * in_values);
             values.zip(gradients).map(|(values, gradient)| Slot::Beside(values, gradient)).collect()
@@ -340,18 +340,31 @@ impl CpuNetwork {
         };
         let (input, source) = (&input.maps, input.maps.size);
         let range = |part: usize| part * per_part..((part + 1) * per_part).min(images);
-        let parts = self.parts.iter_mut().enumerate().zip(from.zip(slots));
-        match &self.layers[index] {
-            Layer::Convolution(convolution) => {
-                convolution.prepare_turned(&self.parameters.values, &mut self.ready);
+        if let Layer::Convolution(convolution) = &self.layers[index] {
+            for &pass in convolution.passes() {
+                if pass.has_input() {
+                    convolution.prepare_turned(&self.parameters.values, &mut self.ready);
+                } else {
+                    Convolution::exchange_room(&mut self.ready, &mut self.parts[0].scratch);
+                }
                 let ready = &self.ready;
-                in_parallel(parts.zip(output_values), |(((part, state), (from, slot)), output_values)| {
+                let parts = self.parts.iter_mut().enumerate().zip(from.clone().zip(&mut slots));
+                in_parallel(parts.zip(output_values.clone()), |(((part, state), (from, slot)), output_values)| {
                     let Part { gradient, scratch, statistics } = state;
                     let (to, from) = ((input, slot), (output, output_values, from));
                     let statistics = &mut statistics[index];
-                    convolution.backward(ready, to, from, range(part).len(), gradient, scratch, statistics);
+                    convolution.backward(pass, ready, to, from, range(part).len(), gradient, scratch, statistics);
                 });
+                if !pass.has_input() {
+                    Convolution::exchange_room(&mut self.ready, &mut self.parts[0].scratch);
+                }
             }
+            return;
+        }
+        let parts = self.parts.iter_mut().enumerate().zip(from.zip(slots));
+        match &self.layers[index] {
+            // Done above: its passes share the parts.
+            Layer::Convolution(_) => {}
             Layer::Pool { pool, positions } => {
                 let pool = *pool;
                 let positions = positions[..images * values].chunks(per_part * values);

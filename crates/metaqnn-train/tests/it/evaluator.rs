@@ -1,6 +1,6 @@
 //! The evaluator on the embedded digits.
 
-use metaqnn_core::ports::{Evaluator, FinalJob, PruneRule, TrainingProgress, TrialJob};
+use metaqnn_core::ports::{CandidateJob, CandidateLength, Evaluator, FinalJob, PruneRule, TrainingProgress, TrialJob};
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, TrialNumber};
 use metaqnn_train::{Network, NetworkEvaluator, map_shape, normalizer, parse_device, predict};
@@ -79,6 +79,23 @@ fn what_does_not_fit_is_a_failure_and_not_a_panic() {
     let architecture = "[C(16,3,1), P(3,2), C(16,1,1), P(3,2), C(16,1,1), P(2,2), SM(10)]".parse().unwrap();
     let evaluation = evaluator(plain()).evaluate(&TrialJob { architecture, ..job(1) }, &mut |_| {});
     assert!(matches!(evaluation.outcome, Outcome::Failed { failure: Failure::Worker { .. } }), "{evaluation:?}");
+}
+
+#[test]
+fn a_candidate_is_trained_as_finally_but_shorter_and_validated() {
+    let trial_settings = TrainingSettings { train_images: 100, ..plain() };
+    let final_settings = TrainingSettings { epochs: 9, ..random_settings() };
+    let mut evaluator = NetworkEvaluator::new("cpu", digits(), trial_settings, final_settings).unwrap();
+    let mut candidate = |length| {
+        let architecture = NETWORK.parse().unwrap();
+        evaluator
+            .evaluate_candidate(&CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length }, &mut |_| {})
+    };
+    let evaluation = candidate(CandidateLength::ShareOfEpochs(0.3));
+    assert_eq!(evaluation.epochs, 3);
+    assert!(evaluation.outcome.valid_accuracy().unwrap().value() > 0.8, "{evaluation:?}");
+    let evaluation = candidate(CandidateLength::Seconds(0.5));
+    assert!(evaluation.train_seconds > 0.1 && evaluation.train_seconds < 1.0, "{evaluation:?}");
 }
 
 #[test]

@@ -114,6 +114,10 @@ fn two_workers_train_no_network_twice_and_end_with_a_test_accuracy() {
     assert_eq!(result["models"], 8);
     assert!(result["test_accuracy"].as_f64().unwrap() > 0.1);
     assert_eq!(result["best"]["test_accuracy"], result["test_accuracy"]);
+    // What was chosen and measured stays so.
+    let resumed = metaqnn(&["resume", study.to_str().unwrap(), "--json"]);
+    assert!(!String::from_utf8_lossy(&resumed.stderr).contains("candidate"));
+    assert_eq!(lines(&resumed)[0]["best"], result["best"]);
     let mut architectures: Vec<String> = log(&study).iter().map(|trial| trial["architecture"].to_string()).collect();
     let trials = architectures.len();
     architectures.sort();
