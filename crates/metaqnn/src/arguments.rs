@@ -233,7 +233,7 @@ pub(crate) struct ExportArguments {
     /// A model folder, a study, or STUDY:TRIAL; of a study without a trial the best network that was trained fully.
     pub(crate) model: String,
     /// onnx, safetensors, pytorch; several with commas between.
-    #[arg(long, value_delimiter = ',', default_value = "onnx,safetensors,pytorch")]
+    #[arg(long, value_delimiter = ',', default_values = ["onnx", "safetensors", "pytorch"])]
     pub(crate) format: Vec<Format>,
     /// The model folder to write; nothing may be there.
     #[arg(long, value_name = "FOLDER")]

@@ -144,7 +144,7 @@ fn scored(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Res
 /// The logits of each network of a model.
 pub(crate) fn logits(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Result<Logits> {
     let normalizer = normalizer_of(model.preparation())?;
-    let of_network = |network: &TrainedNetwork| {
+    let of_network = |network: &TrainedNetwork| -> Result<Vec<f32>> {
         let weights = network.weights().to_safetensors().map_err(anyhow::Error::msg)?;
         Ok(metaqnn_train::logits(network.graph(), &weights, images, &normalizer, device)?)
     };
