@@ -62,7 +62,7 @@ pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_
 pub use load::{load, load_argument, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
 pub use own::{LoadedData, load_own};
-pub use preparation::Preparation;
+pub use preparation::{Preparation, read_image};
 pub use report::{
     ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, check_argument, list,
 };

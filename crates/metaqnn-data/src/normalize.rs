@@ -164,6 +164,45 @@ impl Normalizer {
         self.max_value
     }
 
+    /// A normalizer of known constants, as [`Normalizer::mean`] and [`Normalizer::deviation`] have them.
+    ///
+    /// # Errors
+    /// Says in words which constants do not fit the kind and shape.
+    pub fn with_constants(
+        kind: Preprocessing,
+        shape: ImageShape,
+        max_value: u8,
+        mean: &[f32],
+        deviation: &[f32],
+    ) -> Result<Self, String> {
+        let method = match kind {
+            Preprocessing::Standardize => Method::Standardize { mean: mean.to_vec(), deviation: deviation.to_vec() },
+            Preprocessing::MeanImage => Method::MeanImage { mean: mean.to_vec() },
+            Preprocessing::GlobalContrast => Method::GlobalContrast,
+            Preprocessing::LocalContrast => Method::LocalContrast,
+        };
+        Stored { shape, max_value, method }.try_into()
+    }
+
+    /// What is subtracted from pixels in [0, 1]: a value a channel of [`Preprocessing::Standardize`], the mean image (CHW)
+    /// of [`Preprocessing::MeanImage`], else nothing.
+    #[must_use]
+    pub fn mean(&self) -> &[f32] {
+        match &self.method {
+            Method::Standardize { mean, .. } | Method::MeanImage { mean } => mean,
+            Method::GlobalContrast | Method::LocalContrast => &[],
+        }
+    }
+
+    /// What [`Preprocessing::Standardize`] divides by, a value a channel; else nothing.
+    #[must_use]
+    pub fn deviation(&self) -> &[f32] {
+        match &self.method {
+            Method::Standardize { deviation, .. } => deviation,
+            _ => &[],
+        }
+    }
+
     /// Normalizes one image.
     ///
     /// # Shapes
@@ -357,6 +396,17 @@ fn window_weight(place: usize, size: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constants_make_the_same_normalizer() {
+        let images = images(ImageShape { channels: 3, height: 5, width: 4 }, 7);
+        for kind in KINDS {
+            let fitted = Normalizer::fit(kind, &images, 255);
+            let made = Normalizer::with_constants(kind, images.shape, 255, fitted.mean(), fitted.deviation());
+            assert_eq!(made, Ok(fitted));
+        }
+        assert!(Normalizer::with_constants(Preprocessing::MeanImage, images.shape, 255, &[0.5], &[]).is_err());
+    }
 
     const KINDS: [Preprocessing; 4] = [
         Preprocessing::Standardize,

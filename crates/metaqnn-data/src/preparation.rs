@@ -103,19 +103,7 @@ impl Preparation {
     /// # Errors
     /// [`DataError::Unusable`] with what is wrong with the file.
     pub fn prepare(&self, path: &Path) -> Result<Vec<u8>, DataError> {
-        let ImageShape { channels, height, width } = self.shape();
-        let size = ImageSize::new(height, width)?;
-        let image = DecodedImage::read(path).and_then(|image| Ok((image.channels(), image.resized(size)?)));
-        let (own_channels, image) = image.map_err(|reason| DataError::Unusable {
-            path: path.to_owned(),
-            problems: vec![Problem { path: path.to_owned(), reason }],
-        })?;
-        let mut image = with_channels(image, own_channels, channels);
-        let max_value = u32::from(self.normalizer.max_value());
-        for value in &mut image {
-            *value = ((u32::from(*value) * max_value + 127) / 255) as u8;
-        }
-        Ok(image)
+        read_image(path, self.shape(), self.normalizer.max_value())
     }
 
     /// The same in words, for whoever uses the model without this program.
@@ -134,6 +122,26 @@ impl Preparation {
             self.normalizer.max_value()
         )
     }
+}
+
+/// The image in a file as bytes of the dimensions CHW of `shape`, white as `max_value`, by the rules that hold for every image: turned
+/// as its EXIF orientation says, laid over white where it is transparent, resized, grey or colour as the shape has it.
+///
+/// # Errors
+/// [`DataError::Unusable`] with what is wrong with the file.
+pub fn read_image(path: &Path, shape: ImageShape, max_value: u8) -> Result<Vec<u8>, DataError> {
+    let ImageShape { channels, height, width } = shape;
+    let size = ImageSize::new(height, width)?;
+    let image = DecodedImage::read(path).and_then(|image| Ok((image.channels(), image.resized(size)?)));
+    let (own_channels, image) = image.map_err(|reason| DataError::Unusable {
+        path: path.to_owned(),
+        problems: vec![Problem { path: path.to_owned(), reason }],
+    })?;
+    let mut image = with_channels(image, own_channels, channels);
+    for value in &mut image {
+        *value = ((u32::from(*value) * u32::from(max_value) + 127) / 255) as u8;
+    }
+    Ok(image)
 }
 
 #[cfg(test)]

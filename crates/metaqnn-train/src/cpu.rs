@@ -18,7 +18,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use self::network::CpuNetwork;
+pub(crate) use self::network::CpuNetwork;
 use crate::network::WeightsError;
 
 /// A network on the CPU with its optimizer and loss.

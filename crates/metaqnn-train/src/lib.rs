@@ -8,7 +8,7 @@
 //! - [`Learner`] (`learner`): a network with its optimizer, one step at a time.
 //! - `cpu`: its engine on the CPU; `burn_learner`: its engine on Burn's devices.
 //! - [`Network`] (`network`): a [`Graph`](metaqnn_core::graph::Graph) as layers of tensors, and its weights by name.
-//! - [`predict`] (`predictions`): class probabilities of images and the accuracy they make.
+//! - [`predict`], [`logits`] (`predictions`): class probabilities of images and the accuracy they make; logits under stored weights.
 //! - [`parse_device`], [`available_devices`] (`device`): devices by name.
 //!
 //! On the CPU the number of threads is that of rayon's global pool: set `RAYON_NUM_THREADS` before the process starts.
@@ -30,5 +30,5 @@ pub use device::{ComputeDevice, DeviceError, available_devices, parse_device};
 pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, normalizer};
 pub use learner::{Learner, StepLoss};
 pub use network::{Network, WeightsError};
-pub use predictions::{Predictions, predict};
+pub use predictions::{Predictions, logits, predict};
 pub use trainer::{Training, TrainingEnd, TrainingTask, train};

@@ -2,12 +2,15 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use metaqnn_core::graph::Graph;
 use metaqnn_core::study::Accuracy;
 use metaqnn_data::{Batches, LabelledImages, Normalizer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::network::Network;
+use crate::cpu::CpuNetwork;
+use crate::device::ComputeDevice;
+use crate::network::{Network, WeightsError};
 
 /// Class probabilities of images.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,13 +63,57 @@ impl Predictions {
 /// Images go through in batches that keep the largest feature maps near 16 MiB; the result does not depend on their size
 /// beyond rounding.
 pub fn predict(network: &Network, images: &LabelledImages, normalizer: &Normalizer, device: &Device) -> Predictions {
-    let shape = images.shape;
-    let batch_size = (EVALUATION_VALUES / network.largest_activation().max(1)).clamp(16, 512);
-    predict_batches(images, normalizer, batch_size, |batch, count, to| {
-        let data = TensorData::new(batch.to_vec(), [count, shape.channels, shape.height, shape.width]);
-        let output = softmax(network.forward(Tensor::<4>::from_data(data, device)), 1);
+    predict_batches(images, normalizer, batch_size(network), |batch, count, to| {
+        let output = softmax(network.forward(tensor(batch, count, images, device)), 1);
         to.extend(output.into_data_as::<f32>().iter::<f32>());
     })
+}
+
+/// The logits of `images`, images × classes, under the trained network of `graph` whose weights are in `weights`, as
+/// [`Network::to_safetensors`] writes them.
+///
+/// Nothing is dropped out, and batch normalization uses its running statistics.
+///
+/// # Errors
+///
+/// [`WeightsError`] names the tensor that is missing, of another shape or type, or not of this network.
+pub fn logits(
+    graph: &Graph,
+    weights: &[u8],
+    images: &LabelledImages,
+    normalizer: &Normalizer,
+    device: &ComputeDevice,
+) -> Result<Vec<f32>, WeightsError> {
+    // Its fresh weights are replaced, so they may be any.
+    let burn = device.burn();
+    let network = Network::new(graph, &burn, &mut ChaCha8Rng::seed_from_u64(0)).with_safetensors(weights)?;
+    let batch_size = batch_size(&network);
+    Ok(match device {
+        ComputeDevice::Cpu => {
+            drop(network);
+            let mut network = CpuNetwork::new(graph, batch_size, rayon::current_num_threads(), weights)?;
+            each_batch(images, normalizer, batch_size, |batch, _, to| {
+                network.forward(batch, None);
+                network.logits(to);
+            })
+        }
+        ComputeDevice::Burn(_) => each_batch(images, normalizer, batch_size, |batch, count, to| {
+            let output = network.forward(tensor(batch, count, images, &burn));
+            to.extend(output.into_data_as::<f32>().iter::<f32>());
+        }),
+    })
+}
+
+/// Images NCHW on a device.
+fn tensor(batch: &[f32], count: usize, images: &LabelledImages, device: &Device) -> Tensor<4> {
+    let shape = images.shape;
+    let data = TensorData::new(batch.to_vec(), [count, shape.channels, shape.height, shape.width]);
+    Tensor::from_data(data, device)
+}
+
+/// Images of a batch whose largest feature maps are near 16 MiB.
+fn batch_size(network: &Network) -> usize {
+    (EVALUATION_VALUES / network.largest_activation().max(1)).clamp(16, 512)
 }
 
 /// Class probabilities of `images`: `add` gets normalized images, NCHW, and their number, and adds a row for each.
@@ -74,16 +121,27 @@ pub(crate) fn predict_batches(
     images: &LabelledImages,
     normalizer: &Normalizer,
     batch_size: usize,
-    mut add: impl FnMut(&[f32], usize, &mut Vec<f32>),
+    add: impl FnMut(&[f32], usize, &mut Vec<f32>),
 ) -> Predictions {
+    let probabilities = each_batch(images, normalizer, batch_size, add);
+    Predictions { classes: probabilities.len() / images.len().max(1), probabilities }
+}
+
+/// What `add` adds for each batch, in the order of the images.
+fn each_batch(
+    images: &LabelledImages,
+    normalizer: &Normalizer,
+    batch_size: usize,
+    mut add: impl FnMut(&[f32], usize, &mut Vec<f32>),
+) -> Vec<f32> {
     let mut batches = Batches::new(images, normalizer, None, batch_size);
     // Nothing is drawn without augmentation.
     let mut unused = ChaCha8Rng::seed_from_u64(0);
-    let mut probabilities = Vec::new();
+    let mut rows = Vec::new();
     while let Some(batch) = batches.next_batch(&mut unused) {
-        add(batch.images, batch.labels.len(), &mut probabilities);
+        add(batch.images, batch.labels.len(), &mut rows);
     }
-    Predictions { classes: probabilities.len() / images.len().max(1), probabilities }
+    rows
 }
 
 /// Values of the largest feature maps of one evaluation batch.

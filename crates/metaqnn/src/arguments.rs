@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::Preset;
 use metaqnn_data::ImageSize;
+use metaqnn_export::Format;
 
 /// Designs convolutional neural networks by reinforcement learning (MetaQNN, Baker et al., ICLR 2017).
 #[derive(Parser)]
@@ -45,6 +46,15 @@ pub(crate) enum Verb {
     /// Train one architecture.
     #[command(after_help = "Example: metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), GAP(10), SM(10)]' --data digits")]
     Train(TrainArguments),
+    /// Write a trained model as ONNX, safetensors and PyTorch code, each checked against the model that was scored.
+    #[command(after_help = "Example: metaqnn export studies/digits-2026-01-31-1.study --out my-model")]
+    Export(ExportArguments),
+    /// Accuracy, figures of each class and confusion matrix of a trained model on the test images of a data set.
+    #[command(after_help = "Example: metaqnn evaluate my-model digits --json")]
+    Evaluate(EvaluateArguments),
+    /// Classes and probabilities of image files.
+    #[command(after_help = "Example: metaqnn predict my-model photo.png more-photos/")]
+    Predict(PredictArguments),
     /// The search space.
     #[command(subcommand)]
     Space(SpaceVerb),
@@ -217,6 +227,65 @@ pub(crate) struct TrainArguments {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// The result as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArguments {
+    /// A model folder, a study, or STUDY:TRIAL; of a study without a trial the best network that was trained fully.
+    pub(crate) model: String,
+    /// onnx, safetensors, pytorch; several with commas between.
+    #[arg(long, value_delimiter = ',', default_values = ["onnx", "safetensors", "pytorch"])]
+    pub(crate) format: Vec<Format>,
+    /// The model folder to write; nothing may be there.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// The Python program that checks the PyTorch module, if it has torch.
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    pub(crate) python: String,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// The comparisons as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EvaluateArguments {
+    /// A model folder, a study, or STUDY:TRIAL.
+    pub(crate) model: String,
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn: its test images are taken.
+    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// The result as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// With --json also the probabilities of every image.
+    #[arg(long, requires = "json")]
+    pub(crate) probabilities: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PredictArguments {
+    /// A model folder, a study, or STUDY:TRIAL.
+    pub(crate) model: String,
+    /// Image files, or folders of them.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// One JSON object a file.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,8 +6,11 @@ mod bench_command;
 mod coordinator;
 mod data_command;
 mod display;
+mod evaluate_command;
+mod export_command;
 mod final_phase;
 mod inspect;
+mod predict_command;
 mod progress;
 mod run;
 mod setup;
@@ -15,6 +18,7 @@ mod space_command;
 mod study_path;
 mod summary;
 mod train_command;
+mod trained_model;
 mod worker;
 
 use clap::Parser;
@@ -46,6 +50,9 @@ fn main() {
         Verb::Qvalues(study) => inspect::qvalues(&study),
         Verb::Config(config) => inspect::config(&config),
         Verb::Train(train) => train_command::train_one(&train),
+        Verb::Export(export) => export_command::export(&export),
+        Verb::Evaluate(evaluate) => evaluate_command::evaluate(&evaluate),
+        Verb::Predict(predict) => predict_command::predict(&predict),
         Verb::Space(space) => space_command::run(&space),
         Verb::Data(data) => data_command::run(&data),
         Verb::Bench(bench) => bench_command::run(&bench),

@@ -43,6 +43,9 @@ impl Run {
             println!("next:");
             println!("  metaqnn show {study} {trial}");
             println!("  metaqnn log {study}");
+            if test_accuracy.is_some() {
+                println!("  metaqnn export {study} --out my-model");
+            }
             println!("  metaqnn resume {study} {}", self.more());
         }
         Ok(())

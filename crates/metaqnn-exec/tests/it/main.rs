@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,7 +38,16 @@ fn pool(folder: &Path, script: &str, workers: usize) -> WorkerPool {
         image_size: "8x8".into(),
         settings: "a = 1\n".into(),
     };
-    WorkerPool::start(program(folder, script), setup, workers, 1).unwrap()
+    let program = program(folder, script);
+    loop {
+        match WorkerPool::start(program.clone(), setup.clone(), workers, 1) {
+            // Another test's fork may still hold the script open for writing.
+            Err(PoolError::Start { source, .. }) if source.kind() == ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            pool => break pool.unwrap(),
+        }
+    }
 }
 
 fn job(trial: u64) -> Job {

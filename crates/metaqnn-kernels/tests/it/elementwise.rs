@@ -181,14 +181,17 @@ proptest! {
             sums[c].add(difference);
             squares[c].add(difference * difference);
         }
+        // Each term of a sum is rounded once, up or down.
+        let terms = (values.len() / case.size.channels) as f64;
+        let tolerance = SUMMING.max(2.0 * f64::from(f32::EPSILON) * terms.sqrt());
         with_both_instruction_sets(|| {
             let (mut actual_sums, mut actual_squares) = (before.clone(), before.clone());
             add_statistics(&values, &origin, &mut actual_sums, &mut actual_squares);
-            assert_close(&actual_sums, &sums, SUMMING);
-            assert_close(&actual_squares, &squares, SUMMING);
+            assert_close(&actual_sums, &sums, tolerance);
+            assert_close(&actual_squares, &squares, tolerance);
             let mut actual = before.clone();
             add_sums(&values, &mut actual);
-            assert_close(&actual, &plain, SUMMING);
+            assert_close(&actual, &plain, tolerance);
         });
     }
 }

@@ -19,7 +19,7 @@ use super::signal::{Activation, Maps, Normalization, Signal, Slot, Statistics};
 use crate::network::{HostTensor, WeightsError, floats, serialized};
 
 /// A network, with what a batch leaves in it.
-pub(super) struct CpuNetwork {
+pub(crate) struct CpuNetwork {
     layers: Vec<Layer>,
     /// The input and the output of every layer.
     signals: Vec<Signal>,
@@ -69,7 +69,7 @@ const DROPOUT_STEPS: f64 = 65_536.0;
 
 impl CpuNetwork {
     /// The network of `graph` for batches of at most `batch_size` images on `threads` threads, with these weights.
-    pub(super) fn new(graph: &Graph, batch_size: usize, threads: usize, weights: &[u8]) -> Result<Self, WeightsError> {
+    pub(crate) fn new(graph: &Graph, batch_size: usize, threads: usize, weights: &[u8]) -> Result<Self, WeightsError> {
         let mut builder = Builder::new(graph, batch_size);
         for node in graph.nodes() {
             builder.add(&node.name, node.operation, node.output);
@@ -140,7 +140,7 @@ impl CpuNetwork {
 
     /// Lets `images`, NCHW, through. For training with a seed for dropout; without one dropout is left out and batch
     /// normalization uses its running statistics.
-    pub(super) fn forward(&mut self, images: &[f32], dropout: Option<u64>) {
+    pub(crate) fn forward(&mut self, images: &[f32], dropout: Option<u64>) {
         self.take_images(images);
         self.training = dropout.is_some();
         for index in 0..self.layers.len() {
@@ -278,6 +278,14 @@ impl CpuNetwork {
             to.resize(begin + self.classes, 0.0);
             let sum = exponentials(&logits[..self.classes], &mut to[begin..]);
             to[begin..].iter_mut().for_each(|value| *value /= sum);
+        }
+    }
+
+    /// The logits of the batch are added to `to`, one row an image.
+    pub(crate) fn logits(&self, to: &mut Vec<f32>) {
+        let Some(logits) = self.signals.last() else { return };
+        for logits in logits.values.chunks_exact(logits.maps.size.channels).take(self.images) {
+            to.extend_from_slice(&logits[..self.classes]);
         }
     }
 

@@ -3,7 +3,7 @@
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::settings::{Optimizer, TrainingSettings};
 use metaqnn_data::{ImageShape, LabelledImages, Normalizer, Preprocessing};
-use metaqnn_train::{ComputeDevice, Learner, Network, parse_device, predict};
+use metaqnn_train::{ComputeDevice, Learner, Network, logits, parse_device, predict};
 use proptest::prelude::*;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -171,4 +171,40 @@ fn probabilities_equal_those_of_the_exported_network() {
             }
         }
     }
+}
+
+/// Weights go from one engine to the other and back; both answer alike, and probabilities are the softmax of the logits.
+#[test]
+fn stored_weights_give_the_same_logits_on_both_engines() {
+    let shape = ImageShape { channels: 2, height: 12, width: 10 };
+    let pixels: Vec<u8> = (0..21 * shape.pixels()).map(|i| (i * i % 251) as u8).collect();
+    let images = LabelledImages { shape, pixels, labels: (0..21).map(|i| i % 3).collect() };
+    let normalizer = Normalizer::fit(Preprocessing::Standardize, &images, 255);
+    let [cpu, flex] = ["cpu", "flex"].map(|name| parse_device(name).unwrap());
+    for text in NETWORKS {
+        for batch_norm in [false, true] {
+            let settings = sgd(batch_norm, 0.3);
+            let input = MapShape::new(2, 12, 10);
+            let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
+            let (_, weights) = trained(&graph, &settings, &cpu, 5);
+            let learner = Learner::with_weights(&graph, &settings, &flex, &weights, 0).unwrap();
+            assert_eq!(difference(&weights, &learner.to_safetensors().unwrap()), 0.0);
+            let answers = [&cpu, &flex].map(|device| logits(&graph, &weights, &images, &normalizer, device).unwrap());
+            assert_eq!(answers[0].len(), 21 * 3);
+            let largest = answers[0].iter().fold(1.0_f32, |most, logit| most.max(logit.abs()));
+            for (a, b) in answers[0].iter().zip(&answers[1]) {
+                assert!((a - b).abs() <= 1e-4 * largest, "{text}: {a} and {b}");
+            }
+            let mut learner = Learner::with_weights(&graph, &settings, &cpu, &weights, 0).unwrap();
+            let predictions = learner.predict(&images, &normalizer);
+            for (row, logits) in predictions.probabilities().zip(answers[0].chunks(3)) {
+                let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
+                assert!(row.iter().zip(logits).all(|(p, logit)| (p - logit.exp() / sum).abs() < 1e-5));
+            }
+        }
+    }
+    let other = Graph::new(&NETWORKS[1].parse().unwrap(), MapShape::new(2, 12, 10), plain().network_options()).unwrap();
+    let graph = Graph::new(&NETWORKS[0].parse().unwrap(), other.input(), plain().network_options()).unwrap();
+    let (_, weights) = trained(&graph, &plain(), &cpu, 5);
+    assert!(logits(&other, &weights, &images, &normalizer, &cpu).is_err());
 }

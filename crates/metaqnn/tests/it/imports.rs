@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What each crate must not depend on; for core, that is every other crate of ours.
-const FORBIDDEN: [(&str, &[&str]); 6] = [
+const FORBIDDEN: [(&str, &[&str]); 7] = [
     (
         "metaqnn-core",
         &[
@@ -13,6 +13,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
             "metaqnn-train",
             "metaqnn-store",
             "metaqnn-exec",
+            "metaqnn-export",
             "metaqnn",
             "clap",
             "tokio",
@@ -28,6 +29,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
     ),
     ("metaqnn-train", &["metaqnn-store", "metaqnn-exec", "metaqnn-report", "metaqnn"]),
     ("metaqnn-store", &["metaqnn-train", "metaqnn-exec", "metaqnn-report", "metaqnn", "burn"]),
+    ("metaqnn-export", &["metaqnn-train", "metaqnn-store", "metaqnn-data", "metaqnn-exec", "metaqnn", "burn"]),
     ("metaqnn-exec", &["metaqnn-train", "metaqnn-store", "metaqnn", "burn", "rusqlite"]),
 ];
 

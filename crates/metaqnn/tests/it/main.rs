@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod exports;
 mod imports;
 #[cfg(target_os = "linux")]
 mod kills;

@@ -1,0 +1,129 @@
+//! `model.json`: what a model is, but for its numbers.
+
+use metaqnn_core::graph::{Graph, MapShape, Operation};
+use metaqnn_core::space::Architecture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::ExportError;
+use crate::model::{Measured, Model, Provenance, TrainedNetwork, prefix};
+use crate::preparation::{Normalization, Preparation};
+use crate::weights::Weights;
+
+/// The version of the description that this program writes, the newest that it reads.
+pub(crate) const VERSION: u32 = 1;
+
+/// The description as it is stored.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Description {
+    /// The version of the description.
+    pub(crate) metaqnn_model: u32,
+    input: MapShape,
+    /// Of a white pixel; black is 0.
+    max_value: u8,
+    normalization: String,
+    /// In words, for people.
+    #[serde(default)]
+    preparation: String,
+    class_names: Vec<String>,
+    networks: Vec<NetworkDescription>,
+    /// SHA-256 of the file of weights, in hexadecimal digits.
+    pub(crate) weights_sha256: String,
+    provenance: Provenance,
+    measured: Option<Measured>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NetworkDescription {
+    architecture: Architecture,
+    batch_norm: bool,
+    trial: Option<u64>,
+    /// What the names of its tensors begin with.
+    prefix: String,
+    /// The layers in words of the field, for other programs; not read back.
+    #[serde(default)]
+    layers: Vec<Value>,
+}
+
+impl Description {
+    pub(crate) fn of(model: &Model, weights_sha256: String) -> Self {
+        let preparation = model.preparation();
+        let network = |(index, network): (usize, &TrainedNetwork)| NetworkDescription {
+            architecture: network.architecture().clone(),
+            batch_norm: network.batch_norm(),
+            trial: network.trial(),
+            prefix: prefix(index),
+            layers: layers(network.graph()),
+        };
+        Description {
+            metaqnn_model: VERSION,
+            input: preparation.input,
+            max_value: preparation.max_value,
+            normalization: preparation.normalization.kind().to_owned(),
+            preparation: preparation.in_words(),
+            class_names: model.class_names().to_vec(),
+            networks: model.networks().iter().enumerate().map(network).collect(),
+            weights_sha256,
+            provenance: model.provenance().clone(),
+            measured: model.measured(),
+        }
+    }
+
+    /// The model with these weights.
+    pub(crate) fn model(self, mut weights: Weights) -> Result<Model, ExportError> {
+        let constants = weights.split_off("preparation.");
+        let constant = |name: &str| {
+            let tensor = constants.get(name).ok_or_else(|| format!("there is no tensor preparation.{name}"));
+            tensor.map(|tensor| tensor.values.clone()).map_err(ExportError::model)
+        };
+        let normalization = match self.normalization.as_str() {
+            "standardize" => Normalization::Standardize { mean: constant("mean")?, deviation: constant("deviation")? },
+            "mean-image" => Normalization::MeanImage { mean: constant("mean")? },
+            "global-contrast" => Normalization::GlobalContrast,
+            "local-contrast" => Normalization::LocalContrast,
+            other => return Err(ExportError::model(format!("normalization {other:?} is not known"))),
+        };
+        let preparation = Preparation { input: self.input, max_value: self.max_value, normalization };
+        let networks = self
+            .networks
+            .into_iter()
+            .map(|network| {
+                let weights = weights.split_off(&network.prefix);
+                TrainedNetwork::new(network.architecture, network.batch_norm, self.input, weights, network.trial)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some((name, _)) = weights.iter().next() {
+            return Err(ExportError::model(format!("tensor {name} belongs to none of its networks")));
+        }
+        Model::new(networks, preparation, self.class_names, self.provenance, self.measured)
+    }
+}
+
+/// The layers of a graph, with the names that their tensors begin with.
+fn layers(graph: &Graph) -> Vec<Value> {
+    let layer = |node: &metaqnn_core::graph::Node| {
+        let mut layer = match node.operation {
+            Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => json!({
+                "operation": "convolution", "in_channels": in_channels, "out_channels": out_channels,
+                "kernel_size": kernel_size, "stride": stride, "padding": (kernel_size - 1) / 2, "bias": bias,
+            }),
+            Operation::BatchNorm { channels } => {
+                json!({ "operation": "batch-normalization", "channels": channels, "epsilon": 1e-5 })
+            }
+            Operation::Relu => json!({ "operation": "relu" }),
+            Operation::MaxPool { kernel_size, stride } => {
+                json!({ "operation": "max-pool", "kernel_size": kernel_size, "stride": stride, "padding": 0 })
+            }
+            Operation::Dropout { .. } => return None,
+            Operation::Flatten => json!({ "operation": "flatten" }),
+            Operation::Linear { inputs, outputs, bias } => {
+                json!({ "operation": "linear", "inputs": inputs, "outputs": outputs, "bias": bias })
+            }
+            Operation::GlobalAverage => json!({ "operation": "global-average-pool" }),
+        };
+        layer["name"] = json!(node.name);
+        layer["output"] = json!([node.output.channels, node.output.height, node.output.width]);
+        Some(layer)
+    };
+    graph.nodes().iter().filter_map(layer).collect()
+}

@@ -1,0 +1,115 @@
+//! A model as one Python file that builds it in PyTorch and loads its weights.
+
+use std::fmt::Write;
+
+use metaqnn_core::graph::{MapShape, Operation};
+use serde_json::json;
+
+use crate::model::{Model, TrainedNetwork};
+use crate::preparation::{LEAST_GLOBAL_DEVIATION, Normalization};
+
+/// What every file has: reading the weights, the ensemble, the check.
+const FRAME: &str = include_str!("pytorch/frame.py");
+
+/// The text of the file.
+pub fn source(model: &Model) -> String {
+    let MapShape { channels, height, width } = model.preparation().input;
+    let mut networks = String::new();
+    let mut members = String::new();
+    for (index, network) in model.networks().iter().enumerate() {
+        networks.push_str(&network_class(network, index + 1));
+        // Writing to a string cannot fail.
+        let _ = writeln!(members, "        self.network{0} = Network{0}()", index + 1);
+    }
+    let names: Vec<String> = (1..=model.networks().len()).map(|number| format!("self.network{number}")).collect();
+    FRAME
+        .replace("{{preparation}}", &model.preparation().in_words())
+        .replace("{{class_names}}", &json!(model.class_names()).to_string())
+        .replace("{{input_shape}}", &format!("({channels}, {height}, {width})"))
+        .replace("{{max_value}}", &model.preparation().max_value.to_string())
+        .replace("{{preparation_class}}", &preparation_class(model))
+        .replace("{{network_classes}}\n", &networks)
+        .replace("{{members}}\n", &members)
+        .replace("{{member_names}}", &names.join(", "))
+}
+
+/// A class whose attributes are named like the tensors of the network.
+fn network_class(network: &TrainedNetwork, number: usize) -> String {
+    let mut layers = String::new();
+    let mut steps = String::new();
+    for node in network.graph().nodes() {
+        let name = &node.name;
+        let python = |flag: bool| if flag { "True" } else { "False" };
+        let mut layer = None;
+        let step = match node.operation {
+            Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => {
+                let padding = (kernel_size - 1) / 2;
+                layer = Some(format!(
+                    "nn.Conv2d({in_channels}, {out_channels}, {kernel_size}, stride={stride}, padding={padding}, bias={})",
+                    python(bias)
+                ));
+                format!("self.{name}(x)")
+            }
+            Operation::BatchNorm { channels } => {
+                let kind = if node.input.height == 1 && is_flat(network, name) { "BatchNorm1d" } else { "BatchNorm2d" };
+                layer = Some(format!("nn.{kind}({channels})"));
+                format!("self.{name}(x)")
+            }
+            Operation::Linear { inputs, outputs, bias } => {
+                layer = Some(format!("nn.Linear({inputs}, {outputs}, bias={})", python(bias)));
+                format!("self.{name}(x)")
+            }
+            Operation::Relu => "functional.relu(x)".to_owned(),
+            Operation::MaxPool { kernel_size, stride } => {
+                format!("functional.max_pool2d(x, {kernel_size}, stride={stride})")
+            }
+            Operation::Flatten => "x.flatten(1)".to_owned(),
+            Operation::GlobalAverage => "x.mean(dim=(2, 3))".to_owned(),
+            // The trained network has none.
+            Operation::Dropout { .. } => continue,
+        };
+        // Writing to a string cannot fail.
+        if let Some(layer) = layer {
+            let _ = writeln!(layers, "        self.{name} = {layer}");
+        }
+        let _ = writeln!(steps, "        x = {step}");
+    }
+    format!(
+        "class Network{number}(nn.Module):\n    \"\"\"{}\"\"\"\n\n    def __init__(self):\n        super().__init__()\n{layers}\n    def forward(self, x):\n{steps}        return x\n\n\n",
+        network.architecture()
+    )
+}
+
+/// Whether the node of that name comes after the feature maps were flattened.
+fn is_flat(network: &TrainedNetwork, name: &str) -> bool {
+    let before = network.graph().nodes().iter().take_while(|node| node.name != name);
+    before.into_iter().any(|node| node.operation == Operation::Flatten)
+}
+
+fn preparation_class(model: &Model) -> String {
+    let preparation = model.preparation();
+    let mut buffers = String::new();
+    for (name, shape, _) in preparation.normalization.constants(preparation.input) {
+        let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
+        let _ = writeln!(buffers, "        self.register_buffer(\"{name}\", torch.zeros({}))", shape.join(", "));
+    }
+    let init = if buffers.is_empty() {
+        String::new()
+    } else {
+        format!("    def __init__(self):\n        super().__init__()\n{buffers}\n")
+    };
+    let body = match &preparation.normalization {
+        Normalization::Standardize { .. } => {
+            "        return (x - self.mean[:, None, None]) / self.deviation[:, None, None]\n".to_owned()
+        }
+        Normalization::MeanImage { .. } => "        return x - self.mean\n".to_owned(),
+        Normalization::GlobalContrast => format!(
+            "        # Of pixels as stored, whose sums are exact: an image of one colour becomes 0.\n        x = images.float() - images.float().mean(dim=(1, 2, 3), keepdim=True)\n        deviation = x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()\n        return x / deviation.clamp(min={LEAST_GLOBAL_DEVIATION} * MAX_VALUE)\n"
+        ),
+        Normalization::LocalContrast => include_str!("pytorch/local_contrast.py").to_owned(),
+    };
+    format!(
+        "class Preparation(nn.Module):\n    \"\"\"Pixels as stored, divided by the value of white: {}.\"\"\"\n\n{init}    def forward(self, images):\n        x = images.float() / MAX_VALUE\n{body}",
+        preparation.normalization.in_words()
+    )
+}
