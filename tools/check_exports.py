@@ -28,7 +28,7 @@ import torch
 TOLERANCE = 1e-4
 
 # Spaces of few layers, so that a few networks have every layer type.
-FULLY_CONNECTED = {"start": ["C"], "C": ["C", "P", "FC"], "P": ["C", "FC"], "FC": ["FC", "SM"]}
+FULLY_CONNECTED = {"start": ["C"], "C": ["P", "FC"], "P": ["C", "FC"], "FC": ["FC", "SM"]}
 AVERAGED = {"start": ["C"], "C": ["C", "P", "GAP"], "P": ["C", "GAP"], "FC": ["SM"]}
 
 # Each search: preset, what may follow what, batch normalization. The paper's preset subtracts the mean image.
@@ -102,7 +102,7 @@ def exported(metaqnn, work, data_dir, seed):
     """Model folders of networks that were drawn at random and trained for a moment."""
     for name, (preset, follows, batch_norm) in SEARCHES.items():
         settings = [f"space.follows.{kind}={json.dumps(kinds)}" for kind, kinds in follows.items()]
-        settings += ["space.max_layers=5", "space.fully_connected.max_representation_size=8", "limits.mflops=20"]
+        settings += ["space.max_layers=7", "limits.mflops=20"]
         settings += ["training.train_images=1000", "training.epochs=1", "training.min_steps=0", "final.enabled=true"]
         settings += ["final.training.train_images=4000", "final.training.epochs=1", "final.training.min_steps=0"]
         settings += ["final.candidates=1", f"final.training.batch_norm={json.dumps(batch_norm)}"]

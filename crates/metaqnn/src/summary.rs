@@ -75,7 +75,11 @@ impl Run {
         let mut text = format!("{networks} trained in {}, {failed} of them failed.", display::duration(self.seconds()));
         match best {
             Some(best) => {
-                text += &format!("\nThe best, trial {}, has {} parameters.", best.record.trial, best.record.params);
+                let (trial, params) = (best.record.trial, best.record.params);
+                text += &match test_accuracy {
+                    Some(_) => format!("\nTrial {trial} was chosen; it has {params} parameters."),
+                    None => format!("\nThe best, trial {trial}, has {params} parameters."),
+                };
             }
             None => text += "\nNone has learned yet: it needs more time.",
         }
