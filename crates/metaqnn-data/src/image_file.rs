@@ -1,6 +1,6 @@
 //! One image file, decoded: PNG, JPEG, BMP, WebP or GIF.
 //!
-//! The rules, which are part of every model trained on image files ([`Preparation`](crate::Preparation)):
+//! The rules, which hold for training and for [`read_image`], which reads what a model is asked about:
 //! - the contents say which format it is, not the name; of an animation the first frame is taken;
 //! - it is turned as its EXIF orientation says;
 //! - values of 16 bits are divided by 257 and rounded;
@@ -16,6 +16,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::data_set::ImageShape;
+use crate::error::{DataError, Problem};
 use crate::resize::{ImageSize, resize_interleaved};
 
 /// Most pixels of an image; a file of a few kilobytes may unpack to many more.
@@ -34,6 +36,26 @@ const FORMATS: [ImageFormat; 5] =
 /// Whether a file with this extension, in lower case, is taken for an image.
 pub(crate) fn is_image_extension(extension: &str) -> bool {
     matches!(extension, "png" | "jpg" | "jpeg" | "jpe" | "jfif" | "bmp" | "dib" | "webp" | "gif")
+}
+
+/// The image in a file as bytes of the dimensions CHW of `shape`, white as `max_value`, by the rules that hold for every image: turned
+/// as its EXIF orientation says, laid over white where it is transparent, resized, grey or colour as the shape has it.
+///
+/// # Errors
+/// [`DataError::Unusable`] with what is wrong with the file.
+pub fn read_image(path: &Path, shape: ImageShape, max_value: u8) -> Result<Vec<u8>, DataError> {
+    let ImageShape { channels, height, width } = shape;
+    let size = ImageSize::new(height, width)?;
+    let image = DecodedImage::read(path).and_then(|image| Ok((image.channels(), image.resized(size)?)));
+    let (own_channels, image) = image.map_err(|reason| DataError::Unusable {
+        path: path.to_owned(),
+        problems: vec![Problem { path: path.to_owned(), reason }],
+    })?;
+    let mut image = with_channels(image, own_channels, channels);
+    for value in &mut image {
+        *value = ((u32::from(*value) * u32::from(max_value) + 127) / 255) as u8;
+    }
+    Ok(image)
 }
 
 /// A decoded image, upright and opaque.
@@ -289,6 +311,21 @@ mod tests {
         }
         assert_eq!(with_channels(vec![1, 2], 1, 3), [1, 2, 1, 2, 1, 2]);
         assert_eq!(planes(&[1, 2, 3, 4, 5, 6], 3), [1, 4, 2, 5, 3, 6]);
+    }
+
+    #[test]
+    fn any_image_gets_the_shape_and_the_range_of_the_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("red.png");
+        image::RgbImage::from_pixel(30, 20, image::Rgb([255, 0, 0])).save(&path).unwrap();
+        let read = |path: &Path, channels, max_value| {
+            read_image(path, ImageShape { channels, height: 8, width: 9 }, max_value)
+        };
+        assert_eq!(read(&path, 3, 255).unwrap(), [vec![255; 72], vec![0; 144]].concat());
+        assert_eq!(read(&path, 1, 255).unwrap(), [76; 72]);
+        assert_eq!(read(&path, 1, 16).unwrap(), [5; 72]);
+        let error = read(&folder.path().join("none.png"), 1, 16).unwrap_err().to_string();
+        assert!(error.ends_with("none.png: there is no such file"), "{error}");
     }
 
     #[test]

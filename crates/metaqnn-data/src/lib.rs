@@ -21,13 +21,12 @@
 //! - `data_set`: [`LabelledImages`] and the [`DataSet`] of three splits, what all else is about;
 //! - `source`: [`DataArgument`], a name or a path; [`DataSource`], the names of data sets, and [`data_dir`], where they lie;
 //! - `load`: [`load_argument`] and [`load`], from a name to a data set; `files` says which files that takes and where they may lie;
-//! - `own`: [`load_own`], people's own images, in folders, tables and arrays; `image_file`, one image file;
+//! - `own`: [`load_own`], people's own images, in folders, tables and arrays; `image_file`, [`read_image`], one image file;
 //! - `digits`, `idx`, `cifar`, `svhn`: one format each, read through `file_reader`, where every error gets its file
 //!   and offset; `mat`, the container of `svhn`;
 //! - `resize`: [`ImageSize`], images made larger or smaller as they are loaded;
 //! - `split`: which images are for validation, and [`stratified_subset`];
 //! - `normalize`, `augment`, `batches`: from bytes to what a network sees, the inner loop of training;
-//! - `preparation`: [`Preparation`], all of that for one model, stored with it;
 //! - `fetch`: [`fetch`], downloads from the public homes;
 //! - `report`: [`list`] and [`check`], for people and scripts;
 //! - `error`: [`DataError`].
@@ -47,7 +46,6 @@ mod load;
 mod mat;
 mod normalize;
 mod own;
-mod preparation;
 mod report;
 mod resize;
 mod source;
@@ -59,10 +57,10 @@ pub use batches::{Batch, Batches, fill_batch};
 pub use data_set::{DataSet, ImageShape, LabelledImages};
 pub use error::{DataError, Problem};
 pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_svhn_extra};
+pub use image_file::read_image;
 pub use load::{load, load_argument, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
 pub use own::{LoadedData, load_own};
-pub use preparation::{Preparation, read_image};
 pub use report::{
     ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, check_argument, list,
 };

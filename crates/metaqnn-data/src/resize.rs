@@ -117,23 +117,53 @@ impl DataSet {
     }
 }
 
+/// Resizes one image after the other, all of the same size and channels.
+struct Resizing {
+    resizer: Resizer,
+    resized: Image<'static>,
+    kind: PixelType,
+    /// Rows and columns of the images.
+    from: (usize, usize),
+    size: ImageSize,
+}
+
+impl Resizing {
+    /// Of images of 1 or 3 channels, HWC, `from` (H, W) to `size`.
+    fn new(channels: usize, from: (usize, usize), size: ImageSize) -> Self {
+        let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        Self {
+            resizer: Resizer::new(),
+            resized: Image::new(side(size.width), side(size.height), kind),
+            kind,
+            from,
+            size,
+        }
+    }
+
+    fn resize(&mut self, pixels: &[u8]) -> Result<&[u8], DataError> {
+        let failed = |reason: &dyn fmt::Display| DataError::Resize { size: self.size, reason: reason.to_string() };
+        let (height, width) = self.from;
+        let source = ImageRef::new(side(width), side(height), pixels, self.kind).map_err(|error| failed(&error))?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+        self.resizer.resize(&source, &mut self.resized, &options).map_err(|error| failed(&error))?;
+        Ok(self.resized.buffer())
+    }
+}
+
+/// A side as the library has it; one that large has no image in memory.
+fn side(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
 pub(crate) fn resize_all(images: &LabelledImages, max_value: u8, size: ImageSize) -> Result<LabelledImages, DataError> {
-    let failed = |reason: &dyn fmt::Display| DataError::Resize { size, reason: reason.to_string() };
     let from = images.shape;
     let shape = ImageShape { channels: from.channels, height: size.height, width: size.width };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let mut resizer = Resizer::new();
-    // A side that large has no image in memory.
-    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let mut plane = Image::new(side(size.width), side(size.height), PixelType::U8);
+    let mut resizing = Resizing::new(1, (from.height, from.width), size);
     let mut pixels = Vec::with_capacity(images.len() * shape.pixels());
     let spread: Vec<u8> = images.pixels.iter().map(|&value| spread(value, max_value)).collect();
     // One channel of one image at a time: NCHW holds them one after the other.
     for channel in spread.chunks_exact((from.height * from.width).max(1)) {
-        let source = ImageRef::new(side(from.width), side(from.height), channel, PixelType::U8)
-            .map_err(|error| failed(&error))?;
-        resizer.resize(&source, &mut plane, &options).map_err(|error| failed(&error))?;
-        pixels.extend_from_slice(plane.buffer());
+        pixels.extend_from_slice(resizing.resize(channel)?);
     }
     Ok(LabelledImages { shape, pixels, labels: images.labels.clone() })
 }
@@ -148,15 +178,7 @@ pub(crate) fn resize_interleaved(
     from: (usize, usize),
     size: ImageSize,
 ) -> Result<Vec<u8>, DataError> {
-    let failed = |reason: &dyn fmt::Display| DataError::Resize { size, reason: reason.to_string() };
-    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    // A side that large has no image in memory.
-    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let source = ImageRef::new(side(from.1), side(from.0), pixels, kind).map_err(|error| failed(&error))?;
-    let mut resized = Image::new(side(size.width), side(size.height), kind);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-    Resizer::new().resize(&source, &mut resized, &options).map_err(|error| failed(&error))?;
-    Ok(resized.into_vec())
+    Ok(Resizing::new(channels, from, size).resize(pixels)?.to_vec())
 }
 
 /// `value` of 0..=`max_value` as one of 0..=255, rounded.

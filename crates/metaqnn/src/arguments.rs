@@ -231,24 +231,31 @@ pub(crate) struct TrainArguments {
     pub(crate) json: bool,
 }
 
+/// A trained model and where it answers.
 #[derive(Args)]
-pub(crate) struct ExportArguments {
+pub(crate) struct ModelArguments {
     /// A model folder, a study, or STUDY:TRIAL; of a study without a trial the best network that was trained fully.
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
     /// onnx, safetensors, pytorch; several with commas between.
     #[arg(long, value_delimiter = ',', default_values = ["onnx", "safetensors", "pytorch"])]
     pub(crate) format: Vec<Format>,
     /// The model folder to write; nothing may be there.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
-    #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
     /// The Python program that checks the PyTorch module, if it has torch.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     pub(crate) python: String,
-    /// Device.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
     /// The comparisons as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
@@ -256,15 +263,10 @@ pub(crate) struct ExportArguments {
 
 #[derive(Args)]
 pub(crate) struct EvaluateArguments {
-    /// A model folder, a study, or STUDY:TRIAL.
-    pub(crate) model: String,
-    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn: its test images are taken.
-    pub(crate) data: String,
     #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
-    /// Device.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
+    pub(crate) model: ModelArguments,
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: its test images are taken.
+    pub(crate) data: String,
     /// The result as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
@@ -275,16 +277,11 @@ pub(crate) struct EvaluateArguments {
 
 #[derive(Args)]
 pub(crate) struct PredictArguments {
-    /// A model folder, a study, or STUDY:TRIAL.
-    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
     /// Image files, or folders of them.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
-    /// Device.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
     /// One JSON object a file.
     #[arg(long)]
     pub(crate) json: bool,

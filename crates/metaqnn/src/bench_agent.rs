@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use metaqnn_core::agent::{AgentName, AgentSettings, EpsilonSchedule, Reward, new_agent};
 use metaqnn_core::benchmark::{ArchitectureTable, Surrogate, Tried, replay};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::{self, Preset, Settings};
 use metaqnn_core::space::{BuildAction, SearchSpace, SpaceSettings};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::arguments::BenchAgentArguments;
+use crate::setup;
 
 /// Models after which the figures are taken; and at the end.
 const MILESTONES: [usize; 7] = [10, 25, 50, 100, 150, 200, 300];
@@ -53,10 +53,11 @@ struct Search {
 pub(crate) fn run(arguments: &BenchAgentArguments) -> Result<i32> {
     let subject = subject(arguments)?;
     let candidates = arguments.agents.iter().map(|name| candidate(name, arguments)).collect::<Result<Vec<_>>>()?;
-    let seeds = arguments.seeds as usize;
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build()?;
     for candidate in &candidates {
-        let searches =
-            in_parallel(seeds, arguments.threads, |seed| search(&subject, candidate, arguments, seed as u64));
+        let seeds = (0..u64::from(arguments.seeds)).into_par_iter();
+        let searches: Vec<Search> =
+            threads.install(|| seeds.map(|seed| search(&subject, candidate, arguments, seed)).collect());
         let line = match (&subject, arguments.json) {
             (Subject::Table(_), true) => table_json(candidate, arguments, &searches),
             (Subject::Surrogate { .. }, true) => surrogate_json(candidate, arguments, &searches),
@@ -80,11 +81,10 @@ fn subject(arguments: &BenchAgentArguments) -> Result<Subject> {
     let path = arguments.against.surrogate.as_ref().context("--table or --surrogate must be given")?;
     let surrogate = Surrogate::from_json(&read(path)?).with_context(|| path.display().to_string())?;
     let paper = Settings::from_toml(&Preset::Paper.document("")?.to_string())?;
-    let space = SpaceSettings { max_layers: surrogate.limit, ..paper.space };
-    let space = SearchSpace::new(space, SURROGATE_INPUT, SURROGATE_CLASSES).map_err(|violations| {
-        let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        anyhow!("{}: its space is not valid\n{}", path.display(), lines.join("\n"))
-    })?;
+    let space = SpaceSettings { max_layers: surrogate.limit, ..paper.space.clone() };
+    let settings = Settings { space, ..paper };
+    let space =
+        setup::space(&settings, SURROGATE_INPUT, SURROGATE_CLASSES).with_context(|| path.display().to_string())?;
     let noise = f64::from(arguments.noise);
     Ok(Subject::Surrogate { surrogate: Box::new(surrogate), space: Box::new(space), noise })
 }
@@ -118,28 +118,6 @@ fn candidate(text: &str, arguments: &BenchAgentArguments) -> Result<Candidate> {
     }
     let schedule = settings.agent.epsilon_schedule.scaled(arguments.models.into());
     Ok(Candidate { text: text.to_string(), name: settings.search.agent, settings: settings.agent, schedule })
-}
-
-/// The results of `work` on each number below `n`, in their order, however many threads there are.
-fn in_parallel<T: Send + Default>(n: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<T>> = (0..n).map(|_| Mutex::default()).collect();
-    let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(n) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(slot) = results.get(number) else { break };
-                    let result = work(number);
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = result;
-                    }
-                }
-            });
-        }
-    });
-    results.into_iter().filter_map(|slot| slot.into_inner().ok()).collect()
 }
 
 fn search(subject: &Subject, candidate: &Candidate, arguments: &BenchAgentArguments, seed: u64) -> Search {

@@ -8,9 +8,9 @@ use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::space::SearchSpace;
 use metaqnn_core::study::{Pruning, RaisedLimits, Study, StudyHeader};
-use metaqnn_data::{DataSet, ImageSize, LoadedData};
+use metaqnn_data::{DataSet, LoadedData};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
-use metaqnn_train::ComputeDevice;
+use metaqnn_train::{ComputeDevice, map_shape};
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
@@ -66,7 +66,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         settings_text: document.to_string(),
         data: data_argument,
         data_dir,
-        image_size: image_size(input)?,
+        image_size: setup::image_size(input)?,
         seconds_before: 0.0,
         begin,
         interrupted: watch_for_interrupt()?,
@@ -90,13 +90,8 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     lay_run(&mut document, &arguments.run)?;
     let settings = setup::checked(&document)?;
     metaqnn_train::parse_device(&settings.search.device)?;
-    let image_size = image_size(header.input)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
-    let (LoadedData { data, .. }, data_dir) = setup::data_set(&header.data, data_dir, Some(image_size))?;
-    // A class folder that was renamed leaves the images as they were.
-    if data.fingerprint != header.data_fingerprint || data.class_names != header.class_names {
-        bail!("{}: the data set {} is not the one that the study began with", arguments.study.display(), header.data);
-    }
+    let (data, data_dir) = setup::data_of_study(&arguments.study, &header, data_dir)?;
     let (_, space) = space_of(&settings, &data)?;
     drop(data);
     let mut study = Study::new(settings.clone(), space, header.seed);
@@ -124,7 +119,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         settings_text: document.to_string(),
         data: header.data,
         data_dir,
-        image_size,
+        image_size: setup::image_size(header.input)?,
         seconds_before,
         begin,
         interrupted: watch_for_interrupt()?,
@@ -162,9 +157,8 @@ fn lay(document: &mut DocumentMut, key: &str, value: Option<impl std::fmt::Displ
 
 /// Lowers the limit on FLOPs to what the final training has time for.
 fn within_budget(document: &mut DocumentMut, settings: Settings, images: usize) -> Result<Settings> {
-    let threads = setup::workers(&settings) as u32 * settings.search.threads;
     let mflops = settings.limits.mflops;
-    match settings.mflops_within_budget(images, threads) {
+    match settings.mflops_within_budget(images, setup::all_threads(&settings)) {
         Some(fitting) if mflops == 0 || fitting < mflops => {
             eprintln!(
                 "networks of up to {fitting} MFLOPs an image, so that the final training has time for {} passes over {images} images",
@@ -190,13 +184,7 @@ fn check_raised(arguments: &RunArguments, stored: &Settings) -> Result<()> {
 }
 
 fn space_of(settings: &Settings, data: &DataSet) -> Result<(MapShape, SearchSpace)> {
-    let shape = data.shape();
-    let input = MapShape::new(shape.channels as u32, shape.height as u32, shape.width as u32);
+    let input = map_shape(data.shape());
     let space = setup::space(settings, input, data.classes() as u32)?;
     Ok((input, space))
-}
-
-/// The size of the images of a shape.
-fn image_size(input: MapShape) -> Result<ImageSize> {
-    Ok(ImageSize::new(input.height as usize, input.width as usize)?)
 }

@@ -3,11 +3,10 @@
 use anyhow::{Result, ensure};
 use metaqnn_data::{ImageSize, LoadedData};
 use metaqnn_export::{Measured, predicted_classes, probabilities};
-use metaqnn_train::parse_device;
 use serde_json::json;
 
 use crate::arguments::EvaluateArguments;
-use crate::trained_model::image_shape;
+use crate::trained_model::{TrainedModel, image_shape};
 use crate::{setup, trained_model};
 
 /// Classes up to which the confusion matrix is printed for people.
@@ -23,9 +22,8 @@ struct ClassFigures {
 
 /// Measures a model on the test images of a data set.
 pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<i32> {
-    let device = parse_device(&arguments.device)?;
-    let data_dir = arguments.data_dir.data_dir.as_deref();
-    let model = trained_model::open(&arguments.model, data_dir, &device)?.model;
+    let TrainedModel { model, device, .. } = trained_model::open(&arguments.model)?;
+    let data_dir = arguments.model.data_dir.data_dir.as_deref();
     let input = image_shape(model.preparation().input);
     let (LoadedData { data, .. }, _) =
         setup::data_set(&arguments.data, data_dir, Some(ImageSize::new(input.height, input.width)?))?;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 use metaqnn_export::{Export, Format, Verification};
-use metaqnn_train::parse_device;
 use serde_json::json;
 
 use crate::arguments::ExportArguments;
@@ -12,9 +11,7 @@ use crate::trained_model::{self, TrainedModel};
 
 /// Writes a model folder and checks every format in it.
 pub(crate) fn export(arguments: &ExportArguments) -> Result<i32> {
-    let device = parse_device(&arguments.device)?;
-    let data_dir = arguments.data_dir.data_dir.as_deref();
-    let TrainedModel { model, scored } = trained_model::open(&arguments.model, data_dir, &device)?;
+    let TrainedModel { model, device, scored } = trained_model::open(&arguments.model)?;
     let mut engine = |model: &metaqnn_export::Model, pixels: &[u8]| {
         let images = trained_model::unlabelled(model, pixels.to_vec());
         trained_model::logits(model, &images, &device).map_err(|error| error.to_string())

@@ -115,8 +115,7 @@ impl Run {
     /// Trains a network on all training data and measures it once on the test data.
     fn final_training(&mut self, chosen: &StoredTrial) -> Result<Option<f64>> {
         let record = &chosen.record;
-        let threads = setup::workers(&self.settings) as u32 * self.settings.search.threads;
-        let mut pool = self.pool(1, threads)?;
+        let mut pool = self.pool(1, setup::all_threads(&self.settings))?;
         // Measuring on the test data takes its part, too.
         let time_limit_seconds = self.seconds_left().map(|left| (0.97 * left - START_SECONDS).max(5.0));
         eprintln!("training trial {} on all training data: {}", record.trial, record.architecture);

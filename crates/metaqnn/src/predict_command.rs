@@ -5,20 +5,17 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use metaqnn_data::read_image;
 use metaqnn_export::{predicted_classes, probabilities};
-use metaqnn_train::parse_device;
 use serde_json::{Map, json};
 
 use crate::arguments::PredictArguments;
-use crate::trained_model;
+use crate::trained_model::{self, TrainedModel};
 
 /// Probabilities that are printed for people.
 const PRINTED_CLASSES: usize = 3;
 
 /// Classes and probabilities of image files, a line each.
 pub(crate) fn predict(arguments: &PredictArguments) -> Result<i32> {
-    let device = parse_device(&arguments.device)?;
-    let data_dir = arguments.data_dir.data_dir.as_deref();
-    let model = trained_model::open(&arguments.model, data_dir, &device)?.model;
+    let TrainedModel { model, device, .. } = trained_model::open(&arguments.model)?;
     let shape = trained_model::image_shape(model.preparation().input);
     let (mut files, mut pixels) = (Vec::new(), Vec::new());
     let mut failed = false;

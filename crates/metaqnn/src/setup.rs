@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::{self, Preset, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_data::{DEFAULT_SPLIT_SEED, DataArgument, ImageSize, LoadedData, SplitSettings, data_dir, load_argument};
+use metaqnn_core::study::StudyHeader;
+use metaqnn_data::{
+    DEFAULT_SPLIT_SEED, DataArgument, DataSet, ImageSize, LoadedData, SplitSettings, data_dir, load_argument,
+};
 use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
@@ -45,6 +48,11 @@ pub(crate) fn workers(settings: &Settings) -> usize {
     }
 }
 
+/// Threads of all workers of a search together.
+pub(crate) fn all_threads(settings: &Settings) -> u32 {
+    workers(settings) as u32 * settings.search.threads
+}
+
 /// The search space of `settings`.
 pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Result<SearchSpace> {
     SearchSpace::new(settings.space.clone(), input, classes).map_err(|violations| {
@@ -58,6 +66,21 @@ pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize
     let argument: DataArgument = data.parse()?;
     let folder = data_folder(&argument, folder)?;
     Ok((load_argument(&argument, &folder, size, &split_settings())?, folder))
+}
+
+/// Reads the data set of the study at `path`, its images of the size that the study began with.
+pub(crate) fn data_of_study(path: &Path, header: &StudyHeader, folder: Option<&Path>) -> Result<(DataSet, PathBuf)> {
+    let (LoadedData { data, .. }, folder) = data_set(&header.data, folder, Some(image_size(header.input)?))?;
+    // A class folder that was renamed leaves the images as they were.
+    if data.fingerprint != header.data_fingerprint || data.class_names != header.class_names {
+        bail!("{}: the data set {} is not the one that the study began with", path.display(), header.data);
+    }
+    Ok((data, folder))
+}
+
+/// The size of the images of a shape.
+pub(crate) fn image_size(input: MapShape) -> Result<ImageSize> {
+    Ok(ImageSize::new(input.height as usize, input.width as usize)?)
 }
 
 /// The folder of the known data sets; for own data, which do not lie there, it need not exist.

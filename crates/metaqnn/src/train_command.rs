@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use metaqnn_core::graph::{Graph, MapShape};
+use metaqnn_core::graph::Graph;
 use metaqnn_core::ports::{Evaluator, TrainingProgress, TrialJob};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::TrialNumber;
 use metaqnn_data::LoadedData;
-use metaqnn_train::NetworkEvaluator;
+use metaqnn_train::{NetworkEvaluator, map_shape};
 use serde_json::json;
 
 use crate::arguments::TrainArguments;
@@ -21,8 +21,7 @@ pub(crate) fn train_one(arguments: &TrainArguments) -> Result<i32> {
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let (LoadedData { data, warnings }, _) = setup::data_set(&arguments.data, data_dir, arguments.size.size)?;
     setup::tell(&warnings);
-    let shape = data.shape();
-    let input = MapShape::new(shape.channels as u32, shape.height as u32, shape.width as u32);
+    let input = map_shape(data.shape());
     anyhow::ensure!(
         architecture.classes() as usize == data.classes(),
         "{architecture} has {} classes, {} has {}",

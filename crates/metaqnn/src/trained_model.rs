@@ -6,30 +6,35 @@ use anyhow::{Context, Result, bail, ensure};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::Settings;
 use metaqnn_core::study::TrialNumber;
-use metaqnn_data::{DataSet, ImageShape, ImageSize, LabelledImages, LoadedData, Normalizer, Preprocessing};
+use metaqnn_data::{DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 use metaqnn_export::{
     Logits, Measured, Model, Normalization, Preparation, Provenance, ScoredImages, TrainedNetwork, Weights,
 };
 use metaqnn_store::{StoredTrial, StudyReader};
-use metaqnn_train::{ComputeDevice, normalizer};
+use metaqnn_train::{ComputeDevice, normalizer, parse_device};
 
+use crate::arguments::ModelArguments;
 use crate::setup;
 
-/// A model with the images that it can be checked on.
+/// A model with the images that it can be checked on, and where it answers.
 pub(crate) struct TrainedModel {
     pub(crate) model: Model,
+    pub(crate) device: ComputeDevice,
     /// The reference batch of a folder, the test data of a study.
     pub(crate) scored: ScoredImages,
 }
 
-/// Reads the model that `text` names. One of a study is measured again on the test data.
-pub(crate) fn open(text: &str, data_dir: Option<&Path>, device: &ComputeDevice) -> Result<TrainedModel> {
-    if Path::new(text).is_dir() {
-        let (model, scored) = metaqnn_export::read(Path::new(text))?;
-        return Ok(TrainedModel { model, scored });
-    }
-    let (path, trial) = study_and_trial(text)?;
-    of_study(&path, trial, data_dir, device)
+/// Reads the model that the arguments name. One of a study is measured again on the test data.
+pub(crate) fn open(arguments: &ModelArguments) -> Result<TrainedModel> {
+    let device = parse_device(&arguments.device)?;
+    let folder = Path::new(&arguments.model);
+    let (model, scored) = if folder.is_dir() {
+        metaqnn_export::read(folder)?
+    } else {
+        let (path, trial) = study_and_trial(&arguments.model)?;
+        of_study(&path, trial, arguments.data_dir.data_dir.as_deref(), &device)?
+    };
+    Ok(TrainedModel { model, device, scored })
 }
 
 /// STUDY or STUDY:TRIAL.
@@ -49,7 +54,7 @@ fn of_study(
     trial: Option<TrialNumber>,
     data_dir: Option<&Path>,
     device: &ComputeDevice,
-) -> Result<TrainedModel> {
+) -> Result<(Model, ScoredImages)> {
     let reader = StudyReader::open(path)?;
     let header = reader.header()?;
     let trial = trained_fully(&reader, path, trial)?;
@@ -59,14 +64,7 @@ fn of_study(
     let measured = reader.finals()?.into_iter().find(|record| record.trial == number).with_context(untrained)?;
     let settings = Settings::from_toml(&header.settings).context("the study's settings cannot be read")?;
     let training = settings.final_phase.training;
-    let size = ImageSize::new(header.input.height as usize, header.input.width as usize)?;
-    let (LoadedData { data, .. }, _) = setup::data_set(&header.data, data_dir, Some(size))?;
-    ensure!(
-        data.fingerprint == header.data_fingerprint,
-        "{}: the data set {} is not the one that the study began with",
-        path.display(),
-        header.data
-    );
+    let (data, _) = setup::data_of_study(path, &header, data_dir)?;
     let weights = Weights::from_safetensors(&weights)
         .map_err(|reason| anyhow::anyhow!("{}: the weights of trial {number}: {reason}", path.display()))?;
     let architecture = trial.record.architecture.clone();
@@ -89,7 +87,7 @@ fn of_study(
     let model = Model::new(vec![network], preparation, header.class_names, provenance, Some(measured))?;
     let scored = scored(&model, &data.test, device)?;
     check_score(path, &scored, measured, &data)?;
-    Ok(TrainedModel { model, scored })
+    Ok((model, scored))
 }
 
 /// The trial of that number; without one, of those trained fully the one of the best validation accuracy: test data choose nothing.

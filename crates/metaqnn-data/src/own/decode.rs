@@ -1,8 +1,9 @@
-//! Many image files at once, on all cores, made one size.
+//! Many image files at once, made one size.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
 
 use super::examples::{Classes, Example, Examples, Origin, Split, warn_of_resizing};
 use super::findings::Findings;
@@ -33,7 +34,7 @@ pub(super) fn decode(
         Some(size) => size,
         None => choose_size(&files, findings)?,
     };
-    let decoded: Vec<Result<(usize, Vec<u8>), String>> = on_all_cores(&files, |file| {
+    let decoded: Vec<Result<(usize, Vec<u8>), String>> = in_parallel(&files, |file| {
         let image = DecodedImage::read(&file.path)?;
         Ok((image.channels(), image.resized(size)?))
     });
@@ -65,7 +66,7 @@ pub(super) fn decode(
 /// The size for `files`. One whose size cannot be told is left to be a problem when it is decoded; if that is so of all, this is
 /// where it is told.
 fn choose_size(files: &[ListedFile], findings: &mut Findings) -> Option<ImageSize> {
-    let sizes = on_all_cores(files, |file| DecodedImage::read_size(&file.path));
+    let sizes = in_parallel(files, |file| DecodedImage::read_size(&file.path));
     let known: Vec<(usize, usize)> = sizes.iter().flatten().copied().collect();
     let Some(size) = ImageSize::chosen_for(&known) else {
         for (file, size) in files.iter().zip(sizes) {
@@ -79,29 +80,9 @@ fn choose_size(files: &[ListedFile], findings: &mut Findings) -> Option<ImageSiz
     Some(size)
 }
 
-/// `work` on each of `items`, in their order.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    /// Items that a thread takes at once.
-    const TAKEN: usize = 16;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().div_ceil(TAKEN)).max(1);
-    let next = AtomicUsize::new(0);
-    let mut done: Vec<(usize, Vec<R>)> = std::thread::scope(|scope| {
-        let worker = || {
-            let mut done = Vec::new();
-            loop {
-                let start = next.fetch_add(TAKEN, Ordering::Relaxed);
-                let Some(rest) = items.get(start..).filter(|rest| !rest.is_empty()) else { return done };
-                done.push((start, rest.iter().take(TAKEN).map(&work).collect()));
-            }
-        };
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    done.sort_by_key(|(start, _)| *start);
-    done.into_iter().flat_map(|(_, results)| results).collect()
+/// `work` on each of `items`, in their order, on as many threads as the process has for its work.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
+    items.par_iter().map(work).collect()
 }
 
 #[cfg(test)]
@@ -111,7 +92,7 @@ mod tests {
     #[test]
     fn results_keep_their_order() {
         let items: Vec<usize> = (0..1_000).collect();
-        assert_eq!(on_all_cores(&items, |item| item * 2), items.iter().map(|item| item * 2).collect::<Vec<_>>());
-        assert!(on_all_cores(&[] as &[usize], |item| *item).is_empty());
+        assert_eq!(in_parallel(&items, |item| item * 2), items.iter().map(|item| item * 2).collect::<Vec<_>>());
+        assert!(in_parallel(&[] as &[usize], |item| *item).is_empty());
     }
 }
