@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod early_stop;
 mod exports;
 mod imports;
 #[cfg(target_os = "linux")]
