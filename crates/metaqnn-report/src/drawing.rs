@@ -60,7 +60,7 @@ fn blocks(architecture: &Architecture, graph: &Graph) -> Vec<Block> {
     let layers = architecture.layers();
     for index in 0..=layers.len() {
         let nodes = || graph.nodes().iter().filter(move |node| node.layer == index);
-        let Some(last) = nodes().last() else { continue };
+        let Some(last) = nodes().next_back() else { continue };
         let (class, name) = match layers.get(index) {
             Some(layer) => (class(layer.kind()), layer.to_string()),
             None => (class(LayerKind::Softmax), "SM".into()),

@@ -385,7 +385,7 @@ fn phases(study: &StudyView) -> Figure {
     }
 }
 
-/// The best so far of several studies, grouped by data, agent and search settings other than the seed.
+/// The best so far of several studies, grouped by data and agent; `None` where there is nothing to draw.
 pub(crate) fn comparison(studies: &[StudyView]) -> Option<Figure> {
     let group = |study: &StudyView| {
         let data = study.header.data.rsplit('/').next().unwrap_or_default();

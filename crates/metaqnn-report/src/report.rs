@@ -78,8 +78,8 @@ impl Report {
                 }
                 body { main {
                     h1 { (title) }
-                    @if let Some(comparison) = &self.comparison { (figure_markup(comparison)) }
-                    @for chapter in &self.chapters { (chapter.markup(self.chapters.len() > 1)) }
+                    @if let Some(comparison) = &self.comparison { (figure_markup(comparison, "")) }
+                    @for (number, chapter) in (1..).zip(&self.chapters) { (chapter.markup((self.chapters.len() > 1).then_some(number))) }
                     p.soft { "Made by metaqnn " (env!("CARGO_PKG_VERSION")) "." }
                 } }
             }
@@ -143,9 +143,10 @@ fn write_whole(path: &Path, text: &str) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn figure_markup(figure: &Figure) -> Markup {
+/// `chapter` tells the figures of several studies apart.
+fn figure_markup(figure: &Figure, chapter: &str) -> Markup {
     html! {
-        figure id=(figure.name) {
+        figure id=(format!("{chapter}{}", figure.name)) {
             h3 { (figure.title) }
             div.scroll { (PreEscaped(&figure.svg)) }
             figcaption { (figure.caption) }
@@ -154,10 +155,12 @@ fn figure_markup(figure: &Figure) -> Markup {
 }
 
 impl Chapter {
-    fn markup(&self, named: bool) -> Markup {
+    /// `number` among several studies.
+    fn markup(&self, number: Option<usize>) -> Markup {
         let study = &self.study;
+        let prefix = number.map_or_else(String::new, |number| format!("study-{number}-"));
         html! {
-            @if named { h2 { (study.name()) } }
+            @if number.is_some() { h2 { (study.name()) } }
             (sentences(study))
             @if let Some(reason) = &self.without_q_values { p.warning { "The Q-values cannot be shown. " (reason) } }
             @if study.trials.is_empty() {
@@ -175,7 +178,7 @@ impl Chapter {
             }
             @if !self.figures.is_empty() {
                 h2 { "Figures" }
-                div.figures { @for figure in &self.figures { (figure_markup(figure)) } }
+                div.figures { @for figure in &self.figures { (figure_markup(figure, &prefix)) } }
             }
             @if !study.trials.is_empty() { (failures(study)) }
         }

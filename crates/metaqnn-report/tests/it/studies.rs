@@ -14,7 +14,10 @@ use metaqnn_store::StudyFile;
 /// The quick preset with the agent of the paper, which learns fast enough for thousands of trials.
 pub(crate) fn settings_text() -> String {
     let mut document = Preset::Quick.document_with_agent("digits", "paper").unwrap();
-    metaqnn_core::settings::set(&mut document, "search.models=100000").unwrap();
+    // Without limits every trial is a model.
+    for setting in ["search.models=100000", "limits.params=0", "limits.memory_mib=0", "limits.mflops=0"] {
+        metaqnn_core::settings::set(&mut document, setting).unwrap();
+    }
     document.to_string()
 }
 
