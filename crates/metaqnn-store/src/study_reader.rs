@@ -31,7 +31,7 @@ const TRIALS_FROM_EVENT: &str = "
     FROM event
     CROSS JOIN trial ON trial.trial = event.trial
     LEFT JOIN final ON final.trial = trial.trial
-    WHERE event.kind = 'trial' OR ?1
+    WHERE event.event >= ?2 AND (event.kind = 'trial' OR ?1)
     ORDER BY event.event";
 
 /// A study, read only: nothing is ever written to it, and it may be in use by a coordinator.
@@ -212,7 +212,7 @@ impl StudyReader {
     ///
     /// When the file cannot be read.
     pub fn visit_trials(&self, detail: Detail, visit: &mut dyn FnMut(StoredTrial) -> bool) -> Result<(), StoreError> {
-        self.visit(TRIALS_FROM_EVENT, [false], |row| Ok(visit(self.stored_trial(row, detail)?)))
+        self.visit(TRIALS_FROM_EVENT, (false, 0), |row| Ok(visit(self.stored_trial(row, detail)?)))
     }
 
     /// Calls `visit` with every event, trials and repeats, in order, until it returns false. One at a time is in memory.
@@ -221,7 +221,23 @@ impl StudyReader {
     ///
     /// When the file cannot be read.
     pub fn visit_log(&self, detail: Detail, visit: &mut dyn FnMut(LoggedEvent) -> bool) -> Result<(), StoreError> {
-        self.visit(TRIALS_FROM_EVENT, [true], |row| {
+        self.visit_log_from(0, detail, visit)
+    }
+
+    /// [`visit_log`](Self::visit_log) from the event numbered `first` on, for who has read those before.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn visit_log_from(
+        &self,
+        first: u64,
+        detail: Detail,
+        visit: &mut dyn FnMut(LoggedEvent) -> bool,
+    ) -> Result<(), StoreError> {
+        // No event has a number that SQLite could not hold.
+        let Ok(first) = i64::try_from(first) else { return Ok(()) };
+        self.visit(TRIALS_FROM_EVENT, (true, first), |row| {
             let trial = self.stored_trial(row, detail)?;
             Ok(visit(match row.get::<String>("kind")?.as_str() {
                 "trial" => LoggedEvent::Trial(trial),
@@ -237,13 +253,24 @@ impl StudyReader {
     ///
     /// When the file cannot be read.
     pub fn visit_events(&self, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), StoreError> {
+        self.visit_events_from(0, visit)
+    }
+
+    /// [`visit_events`](Self::visit_events) from the event numbered `first` on, for who has read those before.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn visit_events_from(&self, first: u64, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), StoreError> {
+        let Ok(from) = i64::try_from(first) else { return Ok(()) };
         let sql = "
             SELECT event.event, event.kind, event.trial AS of_trial, event.epsilon, event.q_table_hash, event.run_seconds,
                    trial.*
             FROM event LEFT JOIN trial ON event.kind = 'trial' AND trial.trial = event.trial
+            WHERE event.event >= ?1
             ORDER BY event.event";
-        let mut next = 0;
-        self.visit(sql, [], |row| {
+        let mut next = first;
+        self.visit(sql, [from], |row| {
             let number = row.whole("event")?;
             if number != next {
                 return Err(row.damaged("event", format!("{number} follows where {next} should be")));
@@ -484,7 +511,10 @@ mod tests {
         Schema::CURRENT.create(&mut connection).unwrap();
         let plan = |sql: &str| -> String {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let steps = statement.query_map([1], |row| row.get::<_, String>("detail")).unwrap();
+            let parameters = vec![1; statement.parameter_count()];
+            let steps = statement
+                .query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail"))
+                .unwrap();
             steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
         };
         let top = plan(&top_sql());
@@ -494,7 +524,10 @@ mod tests {
         let one = plan(&format!("{TRIALS_FROM_TRIAL} WHERE trial.trial = ?1"));
         assert!(!one.contains("SCAN"), "{one}");
         let all = plan(TRIALS_FROM_EVENT);
-        assert!(all.starts_with("SCAN event; SEARCH trial USING INTEGER PRIMARY KEY"), "{all}");
+        assert!(
+            all.starts_with("SEARCH event USING INTEGER PRIMARY KEY (rowid>?); SEARCH trial USING INTEGER PRIMARY KEY"),
+            "{all}"
+        );
         assert!(!all.contains("TEMP B-TREE"), "{all}");
     }
 

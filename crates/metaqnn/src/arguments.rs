@@ -40,6 +40,11 @@ pub(crate) enum Verb {
     /// The Q-table: state, action, value, updates.
     #[command(after_help = "Example: metaqnn qvalues studies/digits-2026-01-31-1.study --json")]
     Qvalues(StudyArguments),
+    /// Studies as one HTML file that stands alone, and their figures as SVG and CSV.
+    #[command(
+        after_help = "Examples:\n  metaqnn report studies/digits-2026-01-31-1.study --out report.html\n  metaqnn report paper-*.study random-*.study --out agents.html --figures figures"
+    )]
+    Report(ReportArguments),
     /// All settings with comments.
     #[command(after_help = "Example: metaqnn config --preset paper --data cifar10 > paper.toml")]
     Config(ConfigArguments),
@@ -195,6 +200,22 @@ pub(crate) struct ShowArguments {
     /// Replay the log and compare the Q-table's hash at every event.
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ReportArguments {
+    /// The studies' files; several are also compared, those of one data set and agent as runs of different seeds.
+    #[arg(required = true)]
+    pub(crate) studies: Vec<PathBuf>,
+    /// The HTML file to write; what is there is replaced.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: PathBuf,
+    /// A folder for each figure as SVG and what it shows as CSV.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) figures: Option<PathBuf>,
+    /// What was written, as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -13,6 +13,7 @@ mod final_phase;
 mod inspect;
 mod predict_command;
 mod progress;
+mod report_command;
 mod run;
 mod setup;
 mod space_command;
@@ -49,6 +50,7 @@ fn main() {
         Verb::Show(show) => inspect::show(&show),
         Verb::Log(log) => inspect::log(&log),
         Verb::Qvalues(study) => inspect::qvalues(&study),
+        Verb::Report(report) => report_command::report(&report),
         Verb::Config(config) => inspect::config(&config),
         Verb::Train(train) => train_command::train_one(&train),
         Verb::Export(export) => export_command::export(&export),

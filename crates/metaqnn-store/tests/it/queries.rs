@@ -99,6 +99,30 @@ fn the_log_holds_repeats_between_the_trials() {
 }
 
 #[test]
+fn the_log_can_be_read_on_from_where_it_was_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = study(folder.path());
+    let reader = study.reader();
+    let all = log(&study);
+    for first in [0, 3, all.len() as u64, u64::MAX] {
+        let (mut numbers, mut logged) = (Vec::new(), Vec::new());
+        let note = &mut |event: EventRecord| {
+            numbers.push(event.number);
+            true
+        };
+        reader.visit_events_from(first, note).unwrap();
+        let note = &mut |event: LoggedEvent| {
+            let (LoggedEvent::Trial(trial) | LoggedEvent::Repeat(trial)) = event;
+            logged.push(trial.event);
+            true
+        };
+        reader.visit_log_from(first, Detail::Summary, note).unwrap();
+        let expected: Vec<u64> = (0..all.len() as u64).filter(|number| *number >= first).collect();
+        assert_eq!((&numbers, &logged), (&expected, &expected), "from {first}");
+    }
+}
+
+#[test]
 fn the_best_come_first_and_at_equal_accuracy_the_earlier() {
     let folder = tempfile::tempdir().unwrap();
     let mut study = StudyFile::create(folder.path().join("a.study"), &samples::header()).unwrap();

@@ -9,3 +9,4 @@ mod imports;
 mod kills;
 mod own_data;
 mod program;
+mod report;

@@ -1,0 +1,123 @@
+//! What the figures need of a study.
+
+use std::path::{Path, PathBuf};
+
+use metaqnn_core::settings::Settings;
+use metaqnn_core::study::{CandidateRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber};
+use metaqnn_store::{Detail, LoggedEvent, StoredTrial, StudyReader};
+
+use crate::error::ReportError;
+
+/// A study as it was read: everything but curves and transitions, which are asked for one trial at a time.
+#[derive(Clone, Debug)]
+pub struct StudyView {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub header: StudyHeader,
+    /// Its settings, as it began.
+    pub settings: Settings,
+    /// What ends it, where a later run raised that.
+    pub raised_limits: Option<RaisedLimits>,
+    /// Every finished trial, in the order in which the agent learned of them.
+    pub trials: Vec<StoredTrial>,
+    /// Events in which an architecture was drawn again.
+    pub repeats: u64,
+    /// Candidates for the final training, best first.
+    pub candidates: Vec<CandidateRecord>,
+    /// Final trainings, best test accuracy first, without their weights.
+    pub finals: Vec<FinalRecord>,
+    /// Seconds that the study has run, over all its runs.
+    pub run_seconds: f64,
+}
+
+impl StudyView {
+    /// Reads the study at `path`, which may be running.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or its settings are not those of this version.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ReportError> {
+        let reader = StudyReader::open(&path)?;
+        let header = reader.header()?;
+        let settings = Settings::from_toml(&header.settings)
+            .map_err(|error| ReportError::Settings { path: path.as_ref().into(), reason: error.to_string() })?;
+        let mut trials = Vec::new();
+        let mut repeats = 0;
+        reader.visit_log(Detail::Summary, &mut |event| {
+            match event {
+                LoggedEvent::Trial(trial) => trials.push(trial),
+                LoggedEvent::Repeat(_) => repeats += 1,
+            }
+            true
+        })?;
+        Ok(StudyView {
+            path: path.as_ref().into(),
+            settings,
+            raised_limits: reader.raised_limits()?,
+            trials,
+            repeats,
+            candidates: reader.candidates()?,
+            finals: reader.finals()?,
+            run_seconds: reader.run_seconds()?,
+            header,
+        })
+    }
+
+    /// The name of its file.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> u32 {
+        self.header.class_names.len() as u32
+    }
+
+    /// The agent's name as in the settings.
+    pub fn agent(&self) -> &'static str {
+        use metaqnn_core::settings::AgentName as Name;
+        match self.settings.search.agent {
+            Name::Default | Name::ModelBased => "model-based",
+            Name::Paper => "paper",
+            Name::Random => "random",
+            Name::Evolution => "evolution",
+            Name::LocalSearch => "local-search",
+        }
+    }
+
+    /// Models and seconds that end the study, 0 where there is no such end.
+    pub fn limits(&self) -> (u64, f64) {
+        match self.raised_limits {
+            Some(limits) => (limits.models, limits.budget_seconds),
+            None => (self.settings.search.models, self.settings.search.budget_seconds),
+        }
+    }
+
+    /// Trials that count as models.
+    pub fn models(&self) -> impl Iterator<Item = &StoredTrial> {
+        self.trials.iter().filter(|trial| trial.record.evaluation.outcome.counts_as_model())
+    }
+
+    /// The `n` trials of the best validation accuracy, the best first, at equal accuracy the earlier trial first.
+    pub fn best(&self, n: usize) -> Vec<&StoredTrial> {
+        let mut learned: Vec<&StoredTrial> =
+            self.trials.iter().filter(|trial| valid_accuracy(trial).is_some()).collect();
+        learned.sort_by(|a, b| {
+            let by_accuracy = valid_accuracy(b).partial_cmp(&valid_accuracy(a));
+            by_accuracy.unwrap_or(std::cmp::Ordering::Equal).then(a.record.trial.cmp(&b.record.trial))
+        });
+        learned.truncate(n);
+        learned
+    }
+
+    /// The final training of a trial.
+    pub fn final_training(&self, trial: TrialNumber) -> Option<&FinalRecord> {
+        self.finals.iter().find(|record| record.trial == trial)
+    }
+}
+
+/// Validation accuracy of a network that learned.
+pub(crate) fn valid_accuracy(trial: &StoredTrial) -> Option<f64> {
+    trial.record.evaluation.outcome.valid_accuracy().map(|accuracy| accuracy.value())
+}
