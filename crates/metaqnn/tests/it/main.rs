@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod exports;
+#[cfg(target_os = "linux")]
+mod finals;
 mod imports;
 #[cfg(target_os = "linux")]
 mod kills;
