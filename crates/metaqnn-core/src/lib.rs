@@ -6,7 +6,8 @@
 //! - [`space`]: which layers there are, which may follow which, and the notation of architectures.
 //! - [`graph`]: an architecture as shape-checked operations with parameters, FLOPs and memory; the one home of shape rules.
 //! - [`agent`]: Q-learning, the model of the reward and the rivals, over any [`DecisionProcess`](agent::DecisionProcess).
-//! - [`benchmark`]: agents against known rewards, without training.
+//! - [`early_stopping`]: which trainings are stopped before their end, by predicted accuracy or by rank.
+//! - [`benchmark`]: agents against known rewards, and early stopping on recorded curves, without training.
 //! - [`settings`]: the configuration of a study, its presets, and the check that names every violation.
 //! - [`study`]: trials, ask and tell, and the replay that rebuilds the agent from the stored log.
 //! - [`ports`]: the traits through which the outer crates train and store trials.
@@ -16,6 +17,8 @@
 
 pub mod agent;
 pub mod benchmark;
+mod cholesky;
+pub mod early_stopping;
 pub mod graph;
 pub mod ports;
 pub mod settings;

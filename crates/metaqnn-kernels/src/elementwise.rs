@@ -3,21 +3,28 @@
 //! Everything per channel has C entries, C as stored.
 
 use crate::convolution::Placement;
-use crate::lanes::{LANES, Lanes, vectorized};
+use crate::lanes::{LANES, Lanes, each_vector, vectorized};
 
-/// Runs a block, given the first channel and the number of vectors V, for all channels: strips of four vectors, then of one. A strip is of whole
-/// cache lines, so that each is read once.
+/// Calls a function, generic over [`Lanes`] and a number of vectors, with the first channel of each strip of all channels: strips of four of the
+/// widest vectors, of two and of one, then of narrow ones. As far as possible a strip is of whole cache lines, so that each is read once.
 macro_rules! in_strips {
-    ($channels:expr, |$c:ident, $vectors:ident| $body:expr) => {{
+    ($lanes:ident, $channels:expr, |$c:ident| $function:ident($($argument:expr),*)) => {{
+        let block = <$lanes::Block as Lanes>::COUNT;
         let mut $c = 0;
-        while $c + 4 * LANES <= $channels {
-            const $vectors: usize = 4;
-            $body;
-            $c += 4 * LANES;
+        while $c + 4 * block <= $channels {
+            $function::<$lanes::Block, 4>($($argument),*);
+            $c += 4 * block;
+        }
+        while $c + 2 * block <= $channels {
+            $function::<$lanes::Block, 2>($($argument),*);
+            $c += 2 * block;
+        }
+        while $c + block <= $channels {
+            $function::<$lanes::Block, 1>($($argument),*);
+            $c += block;
         }
         while $c < $channels {
-            const $vectors: usize = 1;
-            $body;
+            $function::<$lanes, 1>($($argument),*);
             $c += LANES;
         }
     }};
@@ -169,15 +176,24 @@ fn place_normalized_with<L: Lanes>(
             let (from, to) = (from + x * channels, to + x * placement.step * channels);
             // SAFETY: `check` compared all sizes.
             unsafe {
-                for c in (0..channels).step_by(LANES) {
-                    let value = L::load(input.as_ptr().add(from + c));
-                    let scale = L::load(affine.scale.as_ptr().add(c));
-                    let value = value.mul_add(scale, L::load(affine.shift.as_ptr().add(c)));
-                    let value = if relu { value.relu() } else { value };
-                    value.store(output.as_mut_ptr().add(to + c));
-                }
+                let (from, to) = (input.as_ptr().add(from), output.as_mut_ptr().add(to));
+                each_vector!(L, channels, |c| normalize_vector::<_>(from.add(c), affine, relu, c, to.add(c)));
             }
         }
+    }
+}
+
+/// # Safety
+///
+/// As of [`Lanes`], for both pointers and the factors from `c` on.
+#[inline(always)]
+unsafe fn normalize_vector<L: Lanes>(from: *const f32, affine: Affine<'_>, relu: bool, c: usize, to: *mut f32) {
+    // SAFETY: as said above.
+    unsafe {
+        let scale = L::load(affine.scale.as_ptr().add(c));
+        let value = L::load(from).mul_add(scale, L::load(affine.shift.as_ptr().add(c)));
+        let value = if relu { value.relu() } else { value };
+        value.store(to);
     }
 }
 
@@ -201,28 +217,56 @@ fn place_normalization_gradient_with<L: Lanes>(
             let (from, to) = (from + x * channels, to + x * placement.step * channels);
             // SAFETY: `check` compared all sizes.
             unsafe {
-                for c in (0..channels).step_by(LANES) {
-                    let sum = L::load(value.as_ptr().add(from + c))
-                        .mul_add(L::load(of_value.as_ptr().add(c)), L::load(constant.as_ptr().add(c)));
-                    let sum =
-                        L::load(gradient.as_ptr().add(from + c)).mul_add(L::load(of_gradient.as_ptr().add(c)), sum);
-                    sum.store(output.as_mut_ptr().add(to + c));
-                }
+                let (gradient, value) = (gradient.as_ptr().add(from), value.as_ptr().add(from));
+                let to = output.as_mut_ptr().add(to);
+                each_vector!(L, channels, |c| normalization_gradient_vector::<_>(
+                    gradient.add(c),
+                    value.add(c),
+                    factors,
+                    c,
+                    to.add(c)
+                ));
             }
         }
+    }
+}
+
+/// # Safety
+///
+/// As of [`Lanes`], for all pointers and the factors from `c` on.
+#[inline(always)]
+unsafe fn normalization_gradient_vector<L: Lanes>(
+    gradient: *const f32,
+    value: *const f32,
+    factors: NormalizationGradient<'_>,
+    c: usize,
+    to: *mut f32,
+) {
+    // SAFETY: as said above.
+    unsafe {
+        let of = |factors: &[f32]| L::load(factors.as_ptr().add(c));
+        let sum = L::load(value).mul_add(of(factors.of_value), of(factors.constant));
+        L::load(gradient).mul_add(of(factors.of_gradient), sum).store(to);
     }
 }
 
 #[inline(always)]
 fn replace_by_relu_gradient_with<L: Lanes>(value: &mut [f32], gradient: &[f32]) {
     assert!(gradient.len() == value.len() && value.len().is_multiple_of(LANES), "lengths differ");
-    for at in (0..value.len()).step_by(LANES) {
-        // SAFETY: whole vectors, of both.
-        unsafe {
-            let to = value.as_mut_ptr().add(at);
-            L::load(gradient.as_ptr().add(at)).where_positive(L::load(to)).store(to);
-        }
+    let (from, to, length) = (gradient.as_ptr(), value.as_mut_ptr(), value.len());
+    // SAFETY: whole vectors, of both.
+    unsafe {
+        each_vector!(L, length, |at| replace_vector::<_>(from.add(at), to.add(at)));
     }
+}
+
+/// # Safety
+///
+/// As of [`Lanes`], for both pointers.
+#[inline(always)]
+unsafe fn replace_vector<L: Lanes>(gradient: *const f32, value: *mut f32) {
+    // SAFETY: as said above.
+    unsafe { L::load(gradient).where_positive(L::load(value)).store(value) }
 }
 
 #[inline(always)]
@@ -241,11 +285,11 @@ fn mask_normalized_with<L: Lanes>(
     let mut work = MaskNormalized { gradient, value, affine, relu, mean, sums, products };
     // SAFETY: whole vectors of entries per channel; positions within both buffers.
     unsafe {
-        in_strips!(channels, |c, V| work.strip::<L, V>(c));
+        in_strips!(L, channels, |c| mask_strip(&mut work, c));
     }
 }
 
-/// What [`mask_normalized`] is given.
+/// What [`mask_normalized`] is given, handed from strip to strip.
 struct MaskNormalized<'a> {
     gradient: &'a mut [f32],
     value: &'a [f32],
@@ -256,35 +300,33 @@ struct MaskNormalized<'a> {
     products: &'a mut [f32],
 }
 
-impl MaskNormalized<'_> {
-    /// # Safety
-    ///
-    /// There are `V` vectors of channels from `c` on.
-    #[inline(always)]
-    unsafe fn strip<L: Lanes, const V: usize>(&mut self, c: usize) {
-        // SAFETY: as said above; positions within both buffers.
-        unsafe {
-            let scale = load_strip::<L, V>(self.affine.scale, c);
-            let shift = load_strip::<L, V>(self.affine.shift, c);
-            let mean = load_strip::<L, V>(self.mean, c);
-            let mut sum = load_strip::<L, V>(self.sums, c);
-            let mut product = load_strip::<L, V>(self.products, c);
-            for at in (c..self.value.len()).step_by(self.mean.len()) {
-                for v in 0..V {
-                    let value = L::load(self.value.as_ptr().add(at + v * LANES));
-                    let to = self.gradient.as_mut_ptr().add(at + v * LANES);
-                    let mut gradient = L::load(to);
-                    if self.relu {
-                        gradient = gradient.where_positive(value.mul_add(scale[v], shift[v]));
-                        gradient.store(to);
-                    }
-                    sum[v] = sum[v].add(gradient);
-                    product[v] = gradient.mul_add(value.sub(mean[v]), product[v]);
+/// # Safety
+///
+/// There are `V` vectors of channels from `c` on.
+#[inline(always)]
+unsafe fn mask_strip<L: Lanes, const V: usize>(work: &mut MaskNormalized<'_>, c: usize) {
+    // SAFETY: as said above; positions within both buffers.
+    unsafe {
+        let scale = load_strip::<L, V>(work.affine.scale, c);
+        let shift = load_strip::<L, V>(work.affine.shift, c);
+        let mean = load_strip::<L, V>(work.mean, c);
+        let mut sum = load_strip::<L, V>(work.sums, c);
+        let mut product = load_strip::<L, V>(work.products, c);
+        for at in (c..work.value.len()).step_by(work.mean.len()) {
+            for v in 0..V {
+                let value = L::load(work.value.as_ptr().add(at + v * L::COUNT));
+                let to = work.gradient.as_mut_ptr().add(at + v * L::COUNT);
+                let mut gradient = L::load(to);
+                if work.relu {
+                    gradient = gradient.where_positive(value.mul_add(scale[v], shift[v]));
+                    gradient.store(to);
                 }
+                sum[v] = sum[v].add(gradient);
+                product[v] = gradient.mul_add(value.sub(mean[v]), product[v]);
             }
-            store_strip(sum, self.sums, c);
-            store_strip(product, self.products, c);
         }
+        store_strip(sum, work.sums, c);
+        store_strip(product, work.products, c);
     }
 }
 
@@ -297,7 +339,7 @@ unsafe fn load_strip<L: Lanes, const V: usize>(from: &[f32], c: usize) -> [L; V]
     unsafe {
         let mut strip = [L::splat(0.0); V];
         for (v, vector) in strip.iter_mut().enumerate() {
-            *vector = L::load(from.as_ptr().add(c + v * LANES));
+            *vector = L::load(from.as_ptr().add(c + v * L::COUNT));
         }
         strip
     }
@@ -311,7 +353,7 @@ unsafe fn store_strip<L: Lanes, const V: usize>(strip: [L; V], to: &mut [f32], c
     // SAFETY: as said above.
     unsafe {
         for (v, vector) in strip.into_iter().enumerate() {
-            vector.store(to.as_mut_ptr().add(c + v * LANES));
+            vector.store(to.as_mut_ptr().add(c + v * L::COUNT));
         }
     }
 }
@@ -323,7 +365,7 @@ fn add_statistics_with<L: Lanes>(input: &[f32], origin: &[f32], sums: &mut [f32]
     assert!(sums.len() == channels && squares.len() == channels);
     // SAFETY: whole vectors of entries per channel.
     unsafe {
-        in_strips!(channels, |c, V| add_statistics_strip::<L, V>(input, origin, sums, squares, c));
+        in_strips!(L, channels, |c| add_statistics_strip(input, origin, sums, squares, c));
     }
 }
 
@@ -345,7 +387,7 @@ unsafe fn add_statistics_strip<L: Lanes, const V: usize>(
         let mut square = load_strip::<L, V>(squares, c);
         for at in (c..input.len()).step_by(origin.len()) {
             for v in 0..V {
-                let difference = L::load(input.as_ptr().add(at + v * LANES)).sub(from[v]);
+                let difference = L::load(input.as_ptr().add(at + v * L::COUNT)).sub(from[v]);
                 sum[v] = sum[v].add(difference);
                 square[v] = difference.mul_add(difference, square[v]);
             }
@@ -361,7 +403,7 @@ fn add_sums_with<L: Lanes>(input: &[f32], sums: &mut [f32]) {
     assert!(channels.is_multiple_of(LANES) && input.len().is_multiple_of(channels));
     // SAFETY: whole vectors of entries per channel.
     unsafe {
-        in_strips!(channels, |c, V| add_sums_strip::<L, V>(input, sums, c));
+        in_strips!(L, channels, |c| add_sums_strip(input, sums, c));
     }
 }
 
@@ -375,7 +417,7 @@ unsafe fn add_sums_strip<L: Lanes, const V: usize>(input: &[f32], sums: &mut [f3
         let mut sum = load_strip::<L, V>(sums, c);
         for at in (c..input.len()).step_by(sums.len()) {
             for (v, sum) in sum.iter_mut().enumerate() {
-                *sum = sum.add(L::load(input.as_ptr().add(at + v * LANES)));
+                *sum = sum.add(L::load(input.as_ptr().add(at + v * L::COUNT)));
             }
         }
         store_strip(sum, sums, c);

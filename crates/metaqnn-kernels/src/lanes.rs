@@ -1,15 +1,32 @@
-//! Eight 32-bit floats at a time.
+//! Eight 32-bit floats at a time, or sixteen.
 
-/// Numbers in a vector.
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512Half;
+pub(crate) use portable::Portable;
+
+/// Numbers that channels are stored in multiples of.
 pub const LANES: usize = 8;
 
-/// A vector of [`LANES`] numbers.
+/// A vector of [`COUNT`](Lanes::COUNT) numbers.
 ///
 /// # Safety
 ///
 /// Who calls a method is on a processor that has the instructions of the implementing type, and hands pointers to as many
 /// numbers as the method reads or writes. They need no alignment.
 pub(crate) trait Lanes: Copy {
+    /// Numbers in the vector: [`LANES`], or twice that.
+    const COUNT: usize;
+    /// The widest vector of the same processor, for twice [`LANES`] numbers; Self where there is no wider one.
+    type Block: Lanes;
+
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
@@ -31,194 +48,64 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_bytes(from: *const u8) -> Self;
 }
 
-/// The same in plain Rust.
-#[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; LANES]);
-
-impl Portable {
-    #[inline(always)]
-    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Portable(std::array::from_fn(|i| f(self.0[i], other.0[i])))
-    }
+/// A set of instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Instructions {
+    /// Those that every processor of the kind has.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512: F, BW, DQ and VL.
+    Avx512,
 }
 
-impl Lanes for Portable {
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        Portable([value; LANES])
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller hands LANES numbers.
-        Portable(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller hands room for LANES numbers.
-        unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
-        // Not f32::mul_add, which is a call into the C library where there is no instruction.
-        Portable(std::array::from_fn(|i| self.0[i] * factor.0[i] + term.0[i]))
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    unsafe fn relu(self) -> Self {
-        Portable(self.0.map(|a| if a < 0.0 { 0.0 } else { a }))
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(self, sign: Self) -> Self {
-        self.zip(sign, |a, sign| if sign > 0.0 { a } else { 0.0 })
-    }
-
-    #[inline(always)]
-    unsafe fn replace_where_greater(self, other: Self, other_key: Self, key: Self) -> Self {
-        Portable(std::array::from_fn(|i| {
-            if other_key.0[i] > key.0[i] || other_key.0[i].is_nan() { other.0[i] } else { self.0[i] }
-        }))
-    }
-
-    #[inline(always)]
-    unsafe fn where_equal(self, value: Self, kept: Self) -> Self {
-        Portable(std::array::from_fn(|i| if self.0[i] == value.0[i] { kept.0[i] } else { 0.0 }))
-    }
-
-    #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8) {
-        // SAFETY: the caller hands room for LANES bytes.
-        unsafe { to.cast::<[u8; LANES]>().write_unaligned(self.0.map(|value| value as u8)) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_bytes(from: *const u8) -> Self {
-        // SAFETY: the caller hands LANES bytes.
-        Portable(unsafe { from.cast::<[u8; LANES]>().read_unaligned() }.map(f32::from))
+impl Instructions {
+    /// All that this processor has, the best last.
+    pub fn available() -> Vec<Self> {
+        let all = [Instructions::Portable, Instructions::Avx2, Instructions::Avx512];
+        all.into_iter().filter(|instructions| *instructions <= best()).collect()
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::Avx2;
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::Lanes;
-
-    /// The same with the instructions of AVX2 and FMA.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
-
-    // SAFETY of every block: the caller is on a processor with AVX2 and FMA and hands valid pointers (`Lanes`).
-    impl Lanes for Avx2 {
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self {
-            unsafe { Avx2(_mm256_set1_ps(value)) }
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            unsafe { Avx2(_mm256_loadu_ps(from)) }
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-
-        #[inline(always)]
-        unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
-            unsafe { Avx2(_mm256_fmadd_ps(self.0, factor.0, term.0)) }
-        }
-
-        #[inline(always)]
-        unsafe fn add(self, other: Self) -> Self {
-            unsafe { Avx2(_mm256_add_ps(self.0, other.0)) }
-        }
-
-        #[inline(always)]
-        unsafe fn sub(self, other: Self) -> Self {
-            unsafe { Avx2(_mm256_sub_ps(self.0, other.0)) }
-        }
-
-        #[inline(always)]
-        unsafe fn relu(self) -> Self {
-            // The second operand is given where one is not a number.
-            unsafe { Avx2(_mm256_max_ps(_mm256_setzero_ps(), self.0)) }
-        }
-
-        #[inline(always)]
-        unsafe fn where_positive(self, sign: Self) -> Self {
-            unsafe { Avx2(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(sign.0, _mm256_setzero_ps()))) }
-        }
-
-        #[inline(always)]
-        unsafe fn replace_where_greater(self, other: Self, other_key: Self, key: Self) -> Self {
-            unsafe {
-                let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(other_key.0, key.0);
-                let no_number = _mm256_cmp_ps::<_CMP_UNORD_Q>(other_key.0, other_key.0);
-                Avx2(_mm256_blendv_ps(self.0, other.0, _mm256_or_ps(greater, no_number)))
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn where_equal(self, value: Self, kept: Self) -> Self {
-            unsafe { Avx2(_mm256_and_ps(kept.0, _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, value.0))) }
-        }
-
-        #[inline(always)]
-        unsafe fn store_bytes(self, to: *mut u8) {
-            unsafe {
-                let words = _mm256_cvttps_epi32(self.0);
-                let halves = _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-                _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn load_bytes(from: *const u8) -> Self {
-            unsafe { Avx2(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())))) }
-        }
+fn best() -> Instructions {
+    use std::arch::is_x86_feature_detected as has;
+    if !(has!("avx2") && has!("fma")) {
+        Instructions::Portable
+    } else if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+        Instructions::Avx512
+    } else {
+        Instructions::Avx2
     }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn best() -> Instructions {
+    Instructions::Portable
 }
 
 std::thread_local! {
-    static PORTABLE_ONLY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static AT_MOST: std::cell::Cell<Instructions> = const { std::cell::Cell::new(Instructions::Avx512) };
 }
 
-/// Runs `work` with the portable code on this thread, whatever the processor has: for tests of that code.
+/// Runs `work` with at most these instructions on this thread, whatever the processor has: for tests and comparisons.
 #[doc(hidden)]
-pub fn with_portable_code<T>(work: impl FnOnce() -> T) -> T {
+pub fn with_instructions<T>(instructions: Instructions, work: impl FnOnce() -> T) -> T {
     /// Also where `work` panics.
-    struct Restore(bool);
+    struct Restore(Instructions);
     impl Drop for Restore {
         fn drop(&mut self) {
-            PORTABLE_ONLY.set(self.0);
+            AT_MOST.set(self.0);
         }
     }
-    let _restore = Restore(PORTABLE_ONLY.replace(true));
+    let _restore = Restore(AT_MOST.replace(instructions));
     work()
 }
 
-/// Whether the instructions of [`Avx2`] can and may be used.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx2() -> bool {
-    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") && !PORTABLE_ONLY.get()
+/// The best instructions that can and may be used.
+#[inline]
+pub(crate) fn instructions() -> Instructions {
+    best().min(AT_MOST.get())
 }
 
 /// Defines a function that runs the body of another, generic over [`Lanes`], with the best instructions there are.
@@ -230,13 +117,22 @@ macro_rules! vectorized {
         $visibility fn $name($($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             {
+                use $crate::lanes::{Avx2, Avx512Half, Instructions};
+
                 #[target_feature(enable = "avx2,fma")]
                 fn with_avx2($($argument: $kind),*) {
-                    $generic::<$crate::lanes::Avx2>($($argument),*)
+                    $generic::<Avx2>($($argument),*)
                 }
-                if $crate::lanes::has_avx2() {
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn with_avx512($($argument: $kind),*) {
+                    $generic::<Avx512Half>($($argument),*)
+                }
+                match $crate::lanes::instructions() {
                     // SAFETY: the processor has the instructions.
-                    return unsafe { with_avx2($($argument),*) };
+                    Instructions::Avx512 => return unsafe { with_avx512($($argument),*) },
+                    // SAFETY: the same.
+                    Instructions::Avx2 => return unsafe { with_avx2($($argument),*) },
+                    Instructions::Portable => {}
                 }
             }
             $generic::<$crate::lanes::Portable>($($argument),*)
@@ -244,3 +140,21 @@ macro_rules! vectorized {
     )*};
 }
 pub(crate) use vectorized;
+
+/// Calls a function, generic over [`Lanes`], with the index of the first number of each vector of a row of numbers, the widest vectors first.
+///
+/// `each_vector!(L, numbers, |at| function::<_, OTHER>(arguments))`, where `_` stands for the vector.
+macro_rules! each_vector {
+    ($lanes:ident, $numbers:expr, |$at:ident| $function:ident::<_ $(, $other:ident)?>($($argument:expr),* $(,)?)) => {
+        let mut $at = 0;
+        while $at + <$lanes::Block as $crate::lanes::Lanes>::COUNT <= $numbers {
+            $function::<$lanes::Block $(, $other)?>($($argument),*);
+            $at += <$lanes::Block as $crate::lanes::Lanes>::COUNT;
+        }
+        while $at < $numbers {
+            $function::<$lanes $(, $other)?>($($argument),*);
+            $at += $crate::lanes::LANES;
+        }
+    };
+}
+pub(crate) use each_vector;

@@ -12,7 +12,7 @@
 //! - [`elementwise`]: padding, batch normalization's affine maps and statistics, ReLU.
 //! - [`optimizer`]: steps of Adam and of gradient descent with momentum.
 //!
-//! On x86-64 with AVX2 and FMA, asked for at run time, vector instructions are used; elsewhere the same code runs on
+//! On x86-64 with AVX-512, or with AVX2 and FMA, asked for at run time, vector instructions are used; elsewhere the same code runs on
 //! arrays of eight numbers. The same machine gives the same bits.
 
 #![allow(clippy::needless_range_loop, reason = "loops over registers are written as in the formulas")]
@@ -29,7 +29,7 @@ pub mod winograd;
 
 pub use lanes::LANES;
 #[doc(hidden)]
-pub use lanes::with_portable_code;
+pub use lanes::{Instructions, with_instructions};
 
 /// `channels` rounded up to a multiple of [`LANES`].
 pub const fn stored_channels(channels: usize) -> usize {

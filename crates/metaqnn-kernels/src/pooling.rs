@@ -1,7 +1,7 @@
 //! Max pooling without padding, and the mean over a map.
 
 use crate::elementwise::MapSize;
-use crate::lanes::{LANES, Lanes, vectorized};
+use crate::lanes::{LANES, Lanes, each_vector, vectorized};
 
 /// Windows of max pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,27 +72,51 @@ fn max_pool_with<L: Lanes>(
         for y in 0..out.height {
             for x in 0..out.width {
                 let first = ((n * size.height + y * pool.stride) * size.width + x * pool.stride) * channels;
-                for c in (0..channels).step_by(LANES) {
-                    // SAFETY: the window lies in the image and the position in the output, as `check` found.
-                    unsafe {
-                        let window = input.as_ptr().add(first + c);
-                        let mut greatest = L::load(window);
-                        let mut position = L::splat(0.0);
-                        for row in 0..pool.kernel_size {
-                            for column in 0..pool.kernel_size {
-                                let value = L::load(window.add((row * size.width + column) * channels));
-                                let here = L::splat((row * pool.kernel_size + column) as f32);
-                                position = position.replace_where_greater(here, value, greatest);
-                                greatest = greatest.replace_where_greater(value, value, greatest);
-                            }
-                        }
-                        greatest.store(output.as_mut_ptr().add(to + c));
-                        position.store_bytes(positions.as_mut_ptr().add(to + c));
-                    }
+                // SAFETY: the window lies in the image and the position in the output, as `check` found.
+                unsafe {
+                    let window = input.as_ptr().add(first);
+                    let (output, positions) = (output.as_mut_ptr().add(to), positions.as_mut_ptr().add(to));
+                    each_vector!(L, channels, |c| max_vector::<_>(
+                        window.add(c),
+                        size,
+                        pool.kernel_size,
+                        output.add(c),
+                        positions.add(c)
+                    ));
                 }
                 to += channels;
             }
         }
+    }
+}
+
+/// The maxima of one vector of channels over one window, and their positions.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each position of the window, `output` and `positions`.
+#[inline(always)]
+unsafe fn max_vector<L: Lanes>(
+    window: *const f32,
+    size: MapSize,
+    kernel_size: usize,
+    output: *mut f32,
+    positions: *mut u8,
+) {
+    // SAFETY: as said above.
+    unsafe {
+        let mut greatest = L::load(window);
+        let mut position = L::splat(0.0);
+        for row in 0..kernel_size {
+            for column in 0..kernel_size {
+                let value = L::load(window.add((row * size.width + column) * size.channels));
+                let here = L::splat((row * kernel_size + column) as f32);
+                position = position.replace_where_greater(here, value, greatest);
+                greatest = greatest.replace_where_greater(value, value, greatest);
+            }
+        }
+        greatest.store(output);
+        position.store_bytes(positions);
     }
 }
 
@@ -129,7 +153,7 @@ fn max_pool_gradient_with<L: Lanes>(
     }
 }
 
-/// Up to this side of a window its positions are compared, eight channels at a time, with the one found; with larger ones each channel's number
+/// Up to this side of a window its positions are compared, a vector of channels at a time, with the one found; with larger ones each channel's number
 /// is added by itself.
 const MOST_COMPARED: usize = 3;
 
@@ -149,21 +173,10 @@ impl Scatter<'_> {
     /// The output has the channels from `from` on, `window` is the first position of a window in the image.
     #[inline(always)]
     unsafe fn by_comparison<L: Lanes>(&self, from: usize, window: *mut f32) {
-        let MapSize { width, channels, .. } = self.size;
-        for c in (0..channels).step_by(LANES) {
-            // SAFETY: as said above.
-            unsafe {
-                let gradient = L::load(self.output_gradient.as_ptr().add(from + c));
-                let position = L::load_bytes(self.positions.as_ptr().add(from + c));
-                for row in 0..self.pool.kernel_size {
-                    for column in 0..self.pool.kernel_size {
-                        let to = window.add((row * width + column) * channels + c);
-                        let here = L::splat((row * self.pool.kernel_size + column) as f32);
-                        let part = position.where_equal(here, gradient);
-                        if self.overlapping { L::load(to).add(part).store(to) } else { part.store(to) }
-                    }
-                }
-            }
+        let channels = self.size.channels;
+        // SAFETY: as said above.
+        unsafe {
+            each_vector!(L, channels, |c| scatter_vector::<_>(self, from + c, window.add(c)));
         }
     }
 
@@ -184,6 +197,27 @@ impl Scatter<'_> {
             unsafe {
                 let offset = offsets[usize::from(*self.positions.get_unchecked(from + c))];
                 *window.add(offset + c) += *self.output_gradient.get_unchecked(from + c);
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// As of [`Scatter::by_comparison`], for the channels of one vector.
+#[inline(always)]
+unsafe fn scatter_vector<L: Lanes>(scatter: &Scatter<'_>, from: usize, window: *mut f32) {
+    let (MapSize { width, channels, .. }, kernel_size) = (scatter.size, scatter.pool.kernel_size);
+    // SAFETY: as said above.
+    unsafe {
+        let gradient = L::load(scatter.output_gradient.as_ptr().add(from));
+        let position = L::load_bytes(scatter.positions.as_ptr().add(from));
+        for row in 0..kernel_size {
+            for column in 0..kernel_size {
+                let to = window.add((row * width + column) * channels);
+                let here = L::splat((row * kernel_size + column) as f32);
+                let part = position.where_equal(here, gradient);
+                if scatter.overlapping { L::load(to).add(part).store(to) } else { part.store(to) }
             }
         }
     }

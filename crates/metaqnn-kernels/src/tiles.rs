@@ -5,8 +5,17 @@ use crate::lanes::{LANES, Lanes};
 /// Columns of a block.
 pub(crate) const BLOCK: usize = 2 * LANES;
 
-/// Rows of a tile of the gradient of the weights.
-const ROWS: usize = 6;
+/// Positions of a tile of one block, where that is two vectors: twelve sums, and three registers for what is multiplied.
+const TILE: usize = 6;
+/// The same where a block is one vector: as many sums, whose additions are enough to hide how long each takes.
+const WIDE_TILE: usize = 12;
+/// The same of half a block.
+const HALF_TILE: usize = 8;
+
+/// Rows of a tile of the gradient of the weights, at most [`WIDE_TILE`].
+const fn rows<L: Lanes>() -> usize {
+    if L::Block::COUNT == BLOCK { WIDE_TILE } else { TILE }
+}
 
 /// First column and width of the blocks of a row.
 pub(crate) fn blocks(columns: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -38,28 +47,42 @@ impl Sweep {
     /// bias have `width` columns.
     #[inline(always)]
     pub(crate) unsafe fn all<L: Lanes>(&self, width: usize, offsets: &[usize], output: *mut f32) {
-        let tile = if width == BLOCK { 6 } else { 8 };
+        // SAFETY: as said above; a block is one vector where the processor has such, else two.
+        unsafe {
+            match (width / LANES, L::Block::COUNT / LANES) {
+                (2, 2) => self.positions::<L::Block, WIDE_TILE, 1>(offsets, output),
+                (2, _) => self.positions::<L, TILE, 2>(offsets, output),
+                _ => self.positions::<L, HALF_TILE, 1>(offsets, output),
+            }
+        }
+    }
+
+    /// The same, at most `TILE` positions × `V` vectors of output channels at a time.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Sweep::all`].
+    #[inline(always)]
+    unsafe fn positions<L: Lanes, const TILE: usize, const V: usize>(&self, offsets: &[usize], output: *mut f32) {
         let mut at = 0;
         while at < offsets.len() {
-            let size = tile.min(offsets.len() - at);
+            let size = TILE.min(offsets.len() - at);
             // SAFETY: `offsets` has `size` more entries.
             unsafe {
                 let (offsets, output) = (offsets.as_ptr().add(at), output.add(at * self.columns));
-                match (width / LANES, size) {
-                    (2, 6) => self.tile::<L, 6, 2>(offsets, output),
-                    (2, 5) => self.tile::<L, 5, 2>(offsets, output),
-                    (2, 4) => self.tile::<L, 4, 2>(offsets, output),
-                    (2, 3) => self.tile::<L, 3, 2>(offsets, output),
-                    (2, 2) => self.tile::<L, 2, 2>(offsets, output),
-                    (2, _) => self.tile::<L, 1, 2>(offsets, output),
-                    (_, 8) => self.tile::<L, 8, 1>(offsets, output),
-                    (_, 7) => self.tile::<L, 7, 1>(offsets, output),
-                    (_, 6) => self.tile::<L, 6, 1>(offsets, output),
-                    (_, 5) => self.tile::<L, 5, 1>(offsets, output),
-                    (_, 4) => self.tile::<L, 4, 1>(offsets, output),
-                    (_, 3) => self.tile::<L, 3, 1>(offsets, output),
-                    (_, 2) => self.tile::<L, 2, 1>(offsets, output),
-                    _ => self.tile::<L, 1, 1>(offsets, output),
+                match size {
+                    12 if TILE >= 12 => self.tile::<L, 12, V>(offsets, output),
+                    11 if TILE >= 11 => self.tile::<L, 11, V>(offsets, output),
+                    10 if TILE >= 10 => self.tile::<L, 10, V>(offsets, output),
+                    9 if TILE >= 9 => self.tile::<L, 9, V>(offsets, output),
+                    8 if TILE >= 8 => self.tile::<L, 8, V>(offsets, output),
+                    7 if TILE >= 7 => self.tile::<L, 7, V>(offsets, output),
+                    6 => self.tile::<L, 6, V>(offsets, output),
+                    5 => self.tile::<L, 5, V>(offsets, output),
+                    4 => self.tile::<L, 4, V>(offsets, output),
+                    3 => self.tile::<L, 3, V>(offsets, output),
+                    2 => self.tile::<L, 2, V>(offsets, output),
+                    _ => self.tile::<L, 1, V>(offsets, output),
                 }
             }
             at += size;
@@ -76,7 +99,7 @@ impl Sweep {
         // SAFETY: as said above.
         unsafe {
             let start: [L; V] = std::array::from_fn(|v| match self.bias {
-                Some(bias) => L::load(bias.add(v * LANES)),
+                Some(bias) => L::load(bias.add(v * L::COUNT)),
                 None => L::splat(0.0),
             });
             let mut sums = [start; P];
@@ -85,20 +108,20 @@ impl Sweep {
             for run in 0..self.runs {
                 let rows: [*const f32; P] = std::array::from_fn(|p| windows[p].add(run * self.run_stride));
                 for i in 0..self.run {
-                    let factors: [L; V] = std::array::from_fn(|v| L::load(weights.add(v * LANES)));
+                    let factors: [L; V] = std::array::from_fn(|v| L::load(weights.add(v * L::COUNT)));
                     for p in 0..P {
                         let value = L::splat(*rows[p].add(i));
                         for v in 0..V {
                             sums[p][v] = value.mul_add(factors[v], sums[p][v]);
                         }
                     }
-                    weights = weights.add(V * LANES);
+                    weights = weights.add(V * L::COUNT);
                 }
             }
             for (p, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
                     let sum = if self.relu { sum.relu() } else { sum };
-                    sum.store(output.add(p * self.columns + v * LANES));
+                    sum.store(output.add(p * self.columns + v * L::COUNT));
                 }
             }
         }
@@ -145,7 +168,7 @@ impl GradientTiles {
             for row in 0..self.runs {
                 let mut at = 0;
                 while at < run {
-                    let size = ROWS.min(run - at);
+                    let size = rows::<L>().min(run - at);
                     let input = row * self.run_stride + at;
                     let sums = (row * run + at) * self.outputs + begin;
                     // SAFETY: `blocks` gives widths of one or two vectors; row, `at` and `begin` lie in the gradient.
@@ -160,7 +183,7 @@ impl GradientTiles {
     ///
     /// # Safety
     ///
-    /// As of [`GradientTiles::add`]; `size` is at most [`ROWS`], `width` is [`LANES`] or twice that.
+    /// As of [`GradientTiles::add`]; `size` is at most [`rows`], `width` is [`LANES`] or twice that.
     #[inline(always)]
     unsafe fn add_tile<L: Lanes>(
         &self,
@@ -173,19 +196,43 @@ impl GradientTiles {
     ) {
         // SAFETY: as said above.
         unsafe {
-            match (width / LANES, size) {
-                (2, 6) => self.add::<L, 6, 2>(input, begin, sums, segments),
-                (2, 5) => self.add::<L, 5, 2>(input, begin, sums, segments),
-                (2, 4) => self.add::<L, 4, 2>(input, begin, sums, segments),
-                (2, 3) => self.add::<L, 3, 2>(input, begin, sums, segments),
-                (2, 2) => self.add::<L, 2, 2>(input, begin, sums, segments),
-                (2, _) => self.add::<L, 1, 2>(input, begin, sums, segments),
-                (_, 6) => self.add::<L, 6, 1>(input, begin, sums, segments),
-                (_, 5) => self.add::<L, 5, 1>(input, begin, sums, segments),
-                (_, 4) => self.add::<L, 4, 1>(input, begin, sums, segments),
-                (_, 3) => self.add::<L, 3, 1>(input, begin, sums, segments),
-                (_, 2) => self.add::<L, 2, 1>(input, begin, sums, segments),
-                _ => self.add::<L, 1, 1>(input, begin, sums, segments),
+            match (width / LANES, L::Block::COUNT / LANES) {
+                (2, 2) => self.add_rows::<L::Block, 1>(size, input, begin, sums, segments),
+                (2, _) => self.add_rows::<L, 2>(size, input, begin, sums, segments),
+                _ => self.add_rows::<L, 1>(size, input, begin, sums, segments),
+            }
+        }
+    }
+
+    /// The same, with `V` vectors of output channels.
+    ///
+    /// # Safety
+    ///
+    /// As of [`GradientTiles::add_tile`].
+    #[inline(always)]
+    unsafe fn add_rows<L: Lanes, const V: usize>(
+        &self,
+        size: usize,
+        input: usize,
+        begin: usize,
+        sums: usize,
+        segments: &[Segment],
+    ) {
+        // SAFETY: as said above.
+        unsafe {
+            match size {
+                12 if V == 1 => self.add::<L, 12, V>(input, begin, sums, segments),
+                11 if V == 1 => self.add::<L, 11, V>(input, begin, sums, segments),
+                10 if V == 1 => self.add::<L, 10, V>(input, begin, sums, segments),
+                9 if V == 1 => self.add::<L, 9, V>(input, begin, sums, segments),
+                8 if V == 1 => self.add::<L, 8, V>(input, begin, sums, segments),
+                7 if V == 1 => self.add::<L, 7, V>(input, begin, sums, segments),
+                6 => self.add::<L, 6, V>(input, begin, sums, segments),
+                5 => self.add::<L, 5, V>(input, begin, sums, segments),
+                4 => self.add::<L, 4, V>(input, begin, sums, segments),
+                3 => self.add::<L, 3, V>(input, begin, sums, segments),
+                2 => self.add::<L, 2, V>(input, begin, sums, segments),
+                _ => self.add::<L, 1, V>(input, begin, sums, segments),
             }
         }
     }
@@ -206,13 +253,13 @@ impl GradientTiles {
         // SAFETY: as said above.
         unsafe {
             let to = self.sums.add(sums);
-            let at = |r: usize, v: usize| to.add(r * self.outputs + v * LANES);
+            let at = |r: usize, v: usize| to.add(r * self.outputs + v * L::COUNT);
             let mut sums = [[L::splat(0.0); V]; R];
             for segment in segments {
                 let mut input = self.input.add(input + segment.input);
                 let mut output_gradient = self.output_gradient.add(output + segment.gradient);
                 for _ in 0..segment.positions {
-                    let factors: [L; V] = std::array::from_fn(|v| L::load(output_gradient.add(v * LANES)));
+                    let factors: [L; V] = std::array::from_fn(|v| L::load(output_gradient.add(v * L::COUNT)));
                     for (r, sums) in sums.iter_mut().enumerate() {
                         let value = L::splat(*input.add(r));
                         for (sum, factor) in sums.iter_mut().zip(factors) {
@@ -241,7 +288,7 @@ impl GradientTiles {
     #[inline(always)]
     pub(crate) unsafe fn add_all_packed<L: Lanes>(&self, segments: &[Segment], room: &mut Vec<f32>) {
         let positions: usize = segments.iter().map(|segment| segment.positions).sum();
-        let needed = positions * (self.outputs + ROWS) + LANES;
+        let needed = positions * (self.outputs + rows::<L>()) + BLOCK;
         if room.len() < needed {
             room.reserve_exact(needed - room.len());
             room.resize(needed, 0.0);
@@ -264,8 +311,8 @@ impl GradientTiles {
             }
         }
         for row in 0..self.runs {
-            for at in (0..self.run).step_by(ROWS) {
-                let size = ROWS.min(self.run - at);
+            for at in (0..self.run).step_by(rows::<L>()) {
+                let size = rows::<L>().min(self.run - at);
                 // SAFETY: as said above; a whole vector is read where the row has one, and what it writes too much is overwritten
                 // or lies in the vector of room at the end.
                 unsafe {
@@ -273,8 +320,8 @@ impl GradientTiles {
                     for segment in segments {
                         let mut from = self.input.wrapping_add(row * self.run_stride + at + segment.input);
                         for _ in 0..segment.positions {
-                            if at + LANES <= self.run {
-                                L::load(from).store(to);
+                            if at + L::Block::COUNT <= self.run {
+                                L::Block::load(from).store(to);
                             } else {
                                 to.copy_from_nonoverlapping(from, size);
                             }

@@ -12,7 +12,7 @@
 //! the plain sum; with the usual 0, ±1, ±2 it is three times as large.
 
 use crate::convolution::{Finish, Placement};
-use crate::lanes::{LANES, Lanes, vectorized};
+use crate::lanes::{LANES, Lanes, each_vector, vectorized};
 use crate::tiles::{BLOCK, GradientTiles, Segment, Sweep, blocks};
 
 /// Side of an input tile, and number of points.
@@ -451,22 +451,44 @@ unsafe fn transform_input<L: Lanes>(
     for tile in 0..tiles {
         let (n, y, x) = winograd.corner(first + tile);
         let corner = ((n * placement.height + y) * placement.width + x) * channels;
-        for c in (0..channels).step_by(LANES) {
-            // SAFETY: the tile lies in the placement, the plane's row in `to`.
-            unsafe {
-                let from = input.as_ptr().add(corner + c);
-                let to = to.add(tile * row + c);
-                let mut rows = [[L::splat(0.0); SIDE]; SIDE];
-                for (i, values) in rows.iter_mut().enumerate() {
-                    let from = from.add(i * placement.width * channels);
-                    *values = input_at_points(load_each::<L, SIDE>(from, channels));
-                }
-                for j in 0..SIDE {
-                    let column = input_at_points(column_of(&rows, j));
-                    for (i, value) in column.into_iter().enumerate() {
-                        value.store(to.add((i * SIDE + j) * plane));
-                    }
-                }
+        // SAFETY: the tile lies in the placement, the plane's row in `to`.
+        unsafe {
+            let (from, to) = (input.as_ptr().add(corner), to.add(tile * row));
+            let image_row = placement.width * channels;
+            each_vector!(L, channels, |c| transform_input_vector::<_>(
+                from.add(c),
+                channels,
+                image_row,
+                to.add(c),
+                plane
+            ));
+        }
+    }
+}
+
+/// The same of one tile's one vector of channels; positions are `position` after each other, rows of the image `image_row`.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each of the tile's positions and each plane.
+#[inline(always)]
+unsafe fn transform_input_vector<L: Lanes>(
+    from: *const f32,
+    position: usize,
+    image_row: usize,
+    to: *mut f32,
+    plane: usize,
+) {
+    // SAFETY: as said above.
+    unsafe {
+        let mut rows = [[L::splat(0.0); SIDE]; SIDE];
+        for (i, values) in rows.iter_mut().enumerate() {
+            *values = input_at_points(load_each::<L, SIDE>(from.add(i * image_row), position));
+        }
+        for j in 0..SIDE {
+            let column = input_at_points(column_of(&rows, j));
+            for (i, value) in column.into_iter().enumerate() {
+                value.store(to.add((i * SIDE + j) * plane));
             }
         }
     }
@@ -491,22 +513,44 @@ unsafe fn transform_output_gradient<L: Lanes, const M: usize>(
     for tile in 0..tiles {
         let (n, y, x) = winograd.corner(first + tile);
         let corner = placement.index(n, y, x) * channels;
-        for c in (0..channels).step_by(LANES) {
-            // SAFETY: the tile lies in the placement, the plane's row in `to`.
-            unsafe {
-                let from = gradient.as_ptr().add(corner + c);
-                let to = to.add(tile * row + c);
-                let mut rows = [[L::splat(0.0); SIDE]; M];
-                for (i, values) in rows.iter_mut().enumerate() {
-                    let from = from.add(i * placement.width * channels);
-                    *values = gradient_at_points::<L, M>(load_each(from, channels));
-                }
-                for j in 0..SIDE {
-                    let column = gradient_at_points::<L, M>(column_of(&rows, j));
-                    for (i, value) in column.into_iter().enumerate() {
-                        value.store(to.add((i * SIDE + j) * plane));
-                    }
-                }
+        // SAFETY: the tile lies in the placement, the plane's row in `to`.
+        unsafe {
+            let (from, to) = (gradient.as_ptr().add(corner), to.add(tile * row));
+            let image_row = placement.width * channels;
+            each_vector!(L, channels, |c| transform_gradient_vector::<_, M>(
+                from.add(c),
+                channels,
+                image_row,
+                to.add(c),
+                plane
+            ));
+        }
+    }
+}
+
+/// The same of one tile's one vector of channels; positions are `position` after each other, rows of the image `image_row`.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each of the tile's positions and each plane.
+#[inline(always)]
+unsafe fn transform_gradient_vector<L: Lanes, const M: usize>(
+    from: *const f32,
+    position: usize,
+    image_row: usize,
+    to: *mut f32,
+    plane: usize,
+) {
+    // SAFETY: as said above.
+    unsafe {
+        let mut rows = [[L::splat(0.0); SIDE]; M];
+        for (i, values) in rows.iter_mut().enumerate() {
+            *values = gradient_at_points::<L, M>(load_each(from.add(i * image_row), position));
+        }
+        for j in 0..SIDE {
+            let column = gradient_at_points::<L, M>(column_of(&rows, j));
+            for (i, value) in column.into_iter().enumerate() {
+                value.store(to.add((i * SIDE + j) * plane));
             }
         }
     }
@@ -533,30 +577,69 @@ unsafe fn transform_output<L: Lanes, const M: usize>(
         let corner = ((n * height + y) * width + x) * channels;
         // At the lower and right edge tiles are cut.
         let (rows, columns) = (M.min(height - y), M.min(width - x));
-        for c in (0..channels).step_by(LANES) {
-            // SAFETY: the tile lies in `from`, what is left after the cut in the image.
-            unsafe {
-                let from = from.add(tile * row + c);
-                let to = output.as_mut_ptr().add(corner + c);
-                let bias = match finish.bias {
-                    Some(bias) => L::load(bias.as_ptr().add(c)),
-                    None => L::splat(0.0),
-                };
-                let mut halves = [[L::splat(0.0); SIDE]; M];
-                for j in 0..SIDE {
-                    let column = load_each(from.add(j * plane), SIDE * plane);
-                    for (half, value) in halves.iter_mut().zip(output_of_points::<L, M>(column)) {
-                        half[j] = value;
-                    }
-                }
-                for (i, half) in halves.into_iter().enumerate().take(rows) {
-                    let values = output_of_points::<L, M>(half);
-                    for (j, value) in values.into_iter().enumerate().take(columns) {
-                        let value = value.add(bias);
-                        let value = if finish.relu { value.relu() } else { value };
-                        value.store(to.add((i * width + j) * channels));
-                    }
-                }
+        // SAFETY: the tile lies in `from`, what is left after the cut in the image.
+        unsafe {
+            let from = from.add(tile * row);
+            let to = output.as_mut_ptr().add(corner);
+            let bias = |c| finish.bias.map(|bias| bias.as_ptr().add(c));
+            let cut = Cut { rows, columns, position: channels, image_row: width * channels };
+            each_vector!(L, channels, |c| transform_output_vector::<_, M>(
+                from.add(c),
+                plane,
+                bias(c),
+                finish.relu,
+                to.add(c),
+                cut
+            ));
+        }
+    }
+}
+
+/// Where an output tile is written.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// How much of the tile there is room for.
+    rows: usize,
+    columns: usize,
+    /// From a position to the next.
+    position: usize,
+    /// From a row of the image to the next.
+    image_row: usize,
+}
+
+/// The same of one tile's one vector of channels.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each plane, the bias and the positions of the cut.
+#[inline(always)]
+unsafe fn transform_output_vector<L: Lanes, const M: usize>(
+    from: *const f32,
+    plane: usize,
+    bias: Option<*const f32>,
+    relu: bool,
+    to: *mut f32,
+    cut: Cut,
+) {
+    // SAFETY: as said above.
+    unsafe {
+        let bias = match bias {
+            Some(bias) => L::load(bias),
+            None => L::splat(0.0),
+        };
+        let mut halves = [[L::splat(0.0); SIDE]; M];
+        for j in 0..SIDE {
+            let column = load_each(from.add(j * plane), SIDE * plane);
+            for (half, value) in halves.iter_mut().zip(output_of_points::<L, M>(column)) {
+                half[j] = value;
+            }
+        }
+        for (i, half) in halves.into_iter().enumerate().take(cut.rows) {
+            let values = output_of_points::<L, M>(half);
+            for (j, value) in values.into_iter().enumerate().take(cut.columns) {
+                let value = value.add(bias);
+                let value = if relu { value.relu() } else { value };
+                value.store(to.add(i * cut.image_row + j * cut.position));
             }
         }
     }
@@ -567,14 +650,18 @@ fn transform_weights_with<L: Lanes>(winograd: &Winograd, weights: &[f32], to: &m
     let Winograd { inputs, outputs, .. } = *winograd;
     for (begin, width) in blocks(outputs) {
         for i in 0..inputs {
-            for o in (0..width).step_by(LANES) {
-                // SAFETY: the taps lie in the weights, the products in the matrices, whose sizes were compared.
-                unsafe {
-                    let from = weights.as_ptr().add(i * outputs + begin + o);
-                    let to = to.as_mut_ptr().add(begin * inputs + i * width + o);
-                    let matrix = inputs * outputs;
-                    store_weights_at_points::<L>(winograd.kernel_size, from, matrix, to, matrix);
-                }
+            // SAFETY: the taps lie in the weights, the products in the matrices, whose sizes were compared.
+            unsafe {
+                let from = weights.as_ptr().add(i * outputs + begin);
+                let to = to.as_mut_ptr().add(begin * inputs + i * width);
+                let (kernel_size, matrix) = (winograd.kernel_size, inputs * outputs);
+                each_vector!(L, width, |o| store_weights_at_points::<_>(
+                    kernel_size,
+                    from.add(o),
+                    matrix,
+                    to.add(o),
+                    matrix
+                ));
             }
         }
     }
@@ -667,23 +754,33 @@ fn finish_5x5_with<L: Lanes>(winograd: &Winograd, sums: &[f32], gradient: &mut [
 #[inline(always)]
 fn finish_with<L: Lanes, const K: usize>(winograd: &Winograd, sums: &[f32], gradient: &mut [f32]) {
     let matrix = winograd.inputs * winograd.outputs;
-    for pair in (0..matrix).step_by(LANES) {
-        // SAFETY: matrices lie in the sums, taps in the gradient, whose sizes were compared.
-        unsafe {
-            let from = sums.as_ptr().add(pair);
-            let to = gradient.as_mut_ptr().add(pair);
-            let mut halves = [[L::splat(0.0); SIDE]; K];
-            for j in 0..SIDE {
-                let column = load_each(from.add(j * matrix), SIDE * matrix);
-                for (half, value) in halves.iter_mut().zip(weights_of_points::<L, K>(column)) {
-                    half[j] = value;
-                }
+    let (from, to) = (sums.as_ptr(), gradient.as_mut_ptr());
+    // SAFETY: matrices lie in the sums, taps in the gradient, whose sizes were compared.
+    unsafe {
+        each_vector!(L, matrix, |pair| finish_vector::<_, K>(from.add(pair), to.add(pair), matrix));
+    }
+}
+
+/// The same of one vector of pairs; sums and taps are `matrix` after each other.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each sum and tap.
+#[inline(always)]
+unsafe fn finish_vector<L: Lanes, const K: usize>(from: *const f32, to: *mut f32, matrix: usize) {
+    // SAFETY: as said above.
+    unsafe {
+        let mut halves = [[L::splat(0.0); SIDE]; K];
+        for j in 0..SIDE {
+            let column = load_each(from.add(j * matrix), SIDE * matrix);
+            for (half, value) in halves.iter_mut().zip(weights_of_points::<L, K>(column)) {
+                half[j] = value;
             }
-            for (row, half) in halves.into_iter().enumerate() {
-                for (column, value) in weights_of_points::<L, K>(half).into_iter().enumerate() {
-                    let to = to.add((row * K + column) * matrix);
-                    L::load(to).add(value).store(to);
-                }
+        }
+        for (row, half) in halves.into_iter().enumerate() {
+            for (column, value) in weights_of_points::<L, K>(half).into_iter().enumerate() {
+                let to = to.add((row * K + column) * matrix);
+                L::load(to).add(value).store(to);
             }
         }
     }

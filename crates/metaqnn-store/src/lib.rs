@@ -55,6 +55,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod costs;
 mod error;
 mod lock;
 mod rows;
@@ -66,6 +67,7 @@ mod study_reader;
 #[cfg(test)]
 mod speed;
 
+pub use costs::{Cost, Costs};
 pub use error::StoreError;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use study_file::StudyFile;

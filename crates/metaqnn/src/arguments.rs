@@ -412,6 +412,15 @@ pub(crate) enum BenchVerb {
         after_help = "Tables: NAS-Bench-Macro's JSON, or CSV with the columns architecture (one character an operation, all of one length), one or more\nwhose names begin with reward, and test; gzipped or not.\n\nExamples:\n  metaqnn bench agent --table nas-bench-macro_cifar10.json.gz --agents default,random,evolution --models 300 --seeds 100\n  metaqnn bench agent --surrogate surrogate-cifar10.json.gz --agents default --models 300 --seeds 30 --noise 0 --json\n  metaqnn bench agent --surrogate surrogate-cifar10.json.gz --agents paper --models 2700 --seeds 10"
     )]
     Agent(BenchAgentArguments),
+    /// Stops the trainings of recorded learning curves early: epochs saved, and whether the best networks are kept.
+    ///
+    /// The networks are trained in random orders. The speed-up is the epochs of all full trainings over those trained, the first
+    /// full curves included; kept are those of the ten best, by the highest accuracy over their epochs, that are not stopped; the regret is
+    /// the accuracy of the best network less that of the best one kept. docs/early-stopping.md explains the rules.
+    #[command(
+        after_help = "Curves: CSV, gzipped or not, its columns in any order: acc_1, acc_2, … (validation accuracy after each epoch) and, where they are known,\nnum_params, depth and lr. Values may be missing.\n\nExamples:\n  metaqnn bench early-stop --curves metaqnn_cifar10.csv.gz\n  metaqnn bench early-stop --curves metaqnn_cifar10.csv.gz --delta 0.95 --best 1 --full-curves 100 --json\n  metaqnn bench early-stop --curves metaqnn_cifar10.csv.gz --rule rank"
+    )]
+    EarlyStop(BenchEarlyStopArguments),
     /// The time of a training step (forward, backward, optimizer) on made-up images, without dropout.
     ///
     /// GFLOP/s and images a second are by wall time. GFLOP count the nominal operations: three times those of the forward
@@ -457,6 +466,51 @@ pub(crate) struct BenchAgentArguments {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
     /// One JSON object an agent.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A rule of early stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StopRuleName {
+    /// Every training goes to its end.
+    Off,
+    /// By the predicted final accuracy.
+    Prediction,
+    /// By rank among those that got as far.
+    Rank,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchEarlyStopArguments {
+    /// Recorded learning curves.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) curves: PathBuf,
+    /// How trainings are stopped.
+    #[arg(long, value_name = "off|prediction|rank", default_value = "prediction")]
+    pub(crate) rule: StopRuleName,
+    /// prediction: stop where the final accuracy is not among the best with at least this probability [default: 0.99].
+    #[arg(long, value_name = "PROBABILITY", value_parser = parse_probability)]
+    pub(crate) delta: Option<f64>,
+    /// prediction: trainings that go to their end before any is stopped [default: 30].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub(crate) full_curves: Option<u32>,
+    /// prediction: a training goes on while it may get among so many best ones; 1: it must beat the best, as published [default: 10].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) best: Option<u32>,
+    /// rank: at each rung a training must not be behind this share of those before it [default: 0.5].
+    #[arg(long, value_name = "SHARE", value_parser = parse_probability)]
+    pub(crate) share: Option<f64>,
+    /// rank: the epochs after which trainings are compared [default: 1,2,4,8,…].
+    #[arg(long, value_name = "EPOCH,EPOCH", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rungs: Option<Vec<u32>>,
+    /// Random orders.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) orders: u32,
+    /// Seed of the orders.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -516,6 +570,13 @@ pub(crate) enum Switch {
     On,
     /// No.
     Off,
+}
+
+fn parse_probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number < 1.0 => Ok(number),
+        _ => Err("a number between 0 and 1, for example 0.95".into()),
+    }
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

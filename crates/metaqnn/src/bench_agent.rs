@@ -90,7 +90,7 @@ fn subject(arguments: &BenchAgentArguments) -> Result<Subject> {
 }
 
 /// The text of a file, gzipped or not.
-fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut text = String::new();
     let read = if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -169,7 +169,7 @@ fn summary<A>(tried: &[Tried<A>], models: usize, figures: impl Fn(&Tried<A>) -> 
 }
 
 /// Mean and standard error.
-fn mean_and_error(values: &[f64]) -> [f64; 2] {
+pub(crate) fn mean_and_error(values: &[f64]) -> [f64; 2] {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();

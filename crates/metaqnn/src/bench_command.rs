@@ -16,12 +16,13 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
 use crate::arguments::{BenchTrainArguments, BenchVerb, Switch};
-use crate::bench_agent;
+use crate::{bench_agent, bench_early_stop};
 
 /// Runs one of the measurements.
 pub(crate) fn run(verb: &BenchVerb) -> Result<i32> {
     match verb {
         BenchVerb::Agent(arguments) => bench_agent::run(arguments),
+        BenchVerb::EarlyStop(arguments) => bench_early_stop::run(arguments),
         BenchVerb::Train(arguments) => train(arguments),
     }
 }

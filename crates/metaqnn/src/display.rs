@@ -2,7 +2,7 @@
 
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Outcome, TrialRecord};
-use metaqnn_store::{LoggedEvent, StoredTrial};
+use metaqnn_store::{Cost, Costs, LoggedEvent, StoredTrial};
 use serde_json::{Value, json};
 
 /// The JSON object of a trial.
@@ -58,6 +58,34 @@ pub(crate) fn failure(record: &TrialRecord) -> Option<String> {
         Outcome::Pruned { reason, .. } => Some(reason.clone()),
         Outcome::Failed { failure } => Some(failure.to_string()),
     }
+}
+
+/// What the trials of a study cost, as JSON.
+pub(crate) fn costs_json(costs: &Costs) -> Value {
+    let of = |cost: &Cost| {
+        json!({
+            "trials": cost.trials, "trainings": cost.trainings, "epochs": cost.epochs, "seconds": cost.seconds,
+            "share": costs.share(cost),
+        })
+    };
+    json!({ "all": of(&costs.all), "failed": of(&costs.failed), "stopped": of(&costs.pruned) })
+}
+
+/// What failed and stopped trials cost, a line each; none where there are none.
+pub(crate) fn costs_in_words(costs: &Costs) -> Vec<String> {
+    let line = |(what, cost): (&str, &Cost)| {
+        (cost.trials > 0).then(|| {
+            format!(
+                "{} {what}: {}, {}, {} of training ({:.0} % of all).",
+                count(cost.trials, "trial"),
+                count(cost.trainings, "training"),
+                count(cost.epochs, "epoch"),
+                duration(cost.seconds),
+                100.0 * costs.share(cost)
+            )
+        })
+    };
+    [("failed", &costs.failed), ("stopped early", &costs.pruned)].into_iter().filter_map(line).collect()
 }
 
 /// The table of trials, best first, for standard output: in a terminal too narrow for a row each architecture stands below
@@ -183,6 +211,15 @@ mod tests {
             table_in(&trials[..1], None),
             "rank trial valid % test %    params  MFLOPs seconds  architecture\n   1    17   98.70      –    123456    2.50     1.2  [C(16,3,1), SM(10)]\n"
         );
+    }
+
+    #[test]
+    fn costs_are_said_where_there_are_some() {
+        let cost = |trials| Cost { trials, trainings: 3 * trials, epochs: 4 * trials, seconds: 30.0 * trials as f64 };
+        let costs = Costs { all: cost(4), failed: cost(1), pruned: Cost::default() };
+        assert_eq!(costs_in_words(&costs), ["1 trial failed: 3 trainings, 4 epochs, 30 s of training (25 % of all)."]);
+        assert_eq!(costs_json(&costs)["failed"]["share"], 0.25);
+        assert_eq!(costs_in_words(&Costs::default()), [""; 0]);
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
                 "input": header.input.to_string(), "classes": header.class_names.len(), "events": counts.events,
                 "trials": counts.trials(), "models": counts.models(), "repeats": counts.repeats,
                 "run_seconds": reader.run_seconds()?, "verified_events": verified,
+                "costs": display::costs_json(&reader.costs()?),
             })
         );
     } else {
@@ -70,6 +71,9 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
         );
         println!("written by metaqnn {}, {} of running time", header.version, display::duration(reader.run_seconds()?));
         println!("{} models, {} trials, {} repeats", counts.models(), counts.trials(), counts.repeats);
+        for line in display::costs_in_words(&reader.costs()?) {
+            println!("{line}");
+        }
         if let Some(events) = verified {
             println!("verified: replaying the log gives the stored Q-table hash at each of {events} events");
         }

@@ -3,6 +3,7 @@
 mod arguments;
 mod bench_agent;
 mod bench_command;
+mod bench_early_stop;
 mod coordinator;
 mod data_command;
 mod display;

@@ -24,6 +24,7 @@ impl Run {
                 "failed": self.study.failed(),
                 "best": best.map(display::trial_json),
                 "wall_seconds": self.seconds(),
+                "costs": display::costs_json(&reader.costs()?),
             });
             if self.settings.final_phase.enabled {
                 line["test_accuracy"] = json!(test_accuracy);
@@ -34,6 +35,9 @@ impl Run {
                 println!("{}", display::table(&top));
             }
             println!("{}", self.in_words(best, test_accuracy));
+            for line in display::costs_in_words(&reader.costs()?) {
+                println!("{line}");
+            }
         }
         let study = self.short_path();
         if interrupted {

@@ -1,6 +1,6 @@
 //! Gaussian process regression (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 5).
 
-use super::cholesky::{Cholesky, dot};
+use crate::cholesky::{Cholesky, dot};
 
 /// The kernel's parameters. The variance of the whole is not among them: the most likely one follows from the targets.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,6 @@
 //! pure function named for it. [`ModelBased`] is our own, built upon it: a [`RewardModel`] ranks what Q-learning
 //! and mutation propose. [`RandomAgent`], [`Evolution`] and [`LocalSearch`] are its rivals.
 
-mod cholesky;
 mod decision_process;
 mod epsilon;
 mod evolution;

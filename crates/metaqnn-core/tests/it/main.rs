@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod count;
+mod early_stopping;
 mod fixture;
 mod published;
 mod sampling;

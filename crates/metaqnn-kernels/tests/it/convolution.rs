@@ -3,7 +3,7 @@ use metaqnn_kernels::elementwise::{MapSize, place};
 use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 use proptest::prelude::*;
 
-use crate::{Sum, assert_close, error, fewer_images, random, stored_channels, with_both_instruction_sets};
+use crate::{Sum, assert_close, error, fewer_images, random, stored_channels, with_each_instruction_set};
 
 /// Of 32-bit sums, relative to the sum of |products|. Random rounding of n products leaves about 5e-8 of it.
 const TOLERANCE: f64 = 1e-6;
@@ -143,7 +143,7 @@ impl Case {
         let mut packed = Packed::default();
         packed.pack(&self.weights(), self.outputs);
         let placed = self.placed();
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut output = vec![f32::NAN; expected.len()];
             convolve(
                 &placed,
@@ -182,7 +182,7 @@ impl Case {
             Windows::new(self.images, placement.height, placement.width, outputs, self.kernel_size, 1, height, width);
         let mut packed = Packed::default();
         packed.pack_turned(&weights, inputs, outputs);
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut input_gradient = vec![f32::NAN; expected.len()];
             convolve(&placed, &windows, self.images, &packed, Finish::default(), &mut input_gradient);
             assert_close(&input_gradient, &expected, TOLERANCE);
@@ -216,7 +216,7 @@ impl Case {
         let mut placed_gradient = vec![0.0; placement.positions(self.images) * self.outputs];
         place(&gradient, self.output(), self.images, placement, &mut placed_gradient);
         let placed = self.placed();
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut sums = before.clone();
             add_weight_gradient(
                 &placed,
@@ -256,7 +256,7 @@ impl Case {
         ];
         let placed = self.placed_for_tiles(&self.images(), self.input);
         let placed_gradient = self.placed_for_tiles(&self.output_gradient(), self.output());
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut workspace = WinogradWorkspace::default();
             let mut weights = WinogradWeights::default();
             weights.transform(&winograd, &self.weights());
@@ -371,7 +371,7 @@ fn what_is_not_a_number_stays_so() {
     placed[(3 * 7 + 3) * 8 + 4] = f32::NAN;
     let mut packed = Packed::default();
     packed.pack(&case.weights(), case.outputs);
-    with_both_instruction_sets(|| {
+    with_each_instruction_set(|| {
         let mut output = vec![0.0; case.output().values()];
         convolve(&placed, &case.windows(), 1, &packed, Finish { bias: None, relu: true }, &mut output);
         for (position, values) in output.chunks_exact(case.outputs).enumerate() {

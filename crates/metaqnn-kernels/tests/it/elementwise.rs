@@ -5,7 +5,7 @@ use metaqnn_kernels::elementwise::{
 };
 use proptest::prelude::*;
 
-use crate::{Sum, assert_close, fewer_images, map_size, random, stored_channels, with_both_instruction_sets};
+use crate::{Sum, assert_close, fewer_images, map_size, random, stored_channels, with_each_instruction_set};
 
 /// Of one multiplication and one addition, relative to the magnitudes.
 const ROUNDING: f64 = 2.5e-7;
@@ -99,7 +99,7 @@ proptest! {
             let Sum { value, magnitude } = sum([product(value, scale[c]), f64::from(shift[c])]);
             Sum { value: if relu { value.max(0.0) } else { value }, magnitude }
         });
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut placed = case.room();
             let affine = Affine { scale: &scale, shift: &shift };
             place_normalized(&values, case.size, case.images, affine, relu, case.placement, &mut placed);
@@ -115,7 +115,7 @@ proptest! {
             sum([product(g, of_gradient[c]), product(value[index], of_value[c]), f64::from(constant[c])])
         });
         let factors = NormalizationGradient { of_gradient: &of_gradient, of_value: &of_value, constant: &constant };
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut placed = case.room();
             place_normalization_gradient(
                 &gradient, &value, case.size, case.images, factors, case.placement, &mut placed,
@@ -132,7 +132,7 @@ proptest! {
         let gradient = case.values(2);
         let expected: Vec<f32> =
             gradient.iter().zip(&value).map(|(&g, &value)| if value > 0.0 { g } else { 0.0 }).collect();
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut masked = value.clone();
             replace_by_relu_gradient(&mut masked, &gradient);
             assert_eq!(masked, expected);
@@ -159,7 +159,7 @@ proptest! {
             sums[c].add(g.value);
             products[c].add(g.value * (f64::from(value[index]) - f64::from(mean[c])));
         }
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let (mut masked, mut actual_sums, mut actual_products) = (gradient.clone(), before.clone(), before.clone());
             let affine = Affine { scale: &scale, shift: &shift };
             mask_normalized(&mut masked, &value, affine, relu, &mean, &mut actual_sums, &mut actual_products);
@@ -184,7 +184,7 @@ proptest! {
         // Each term of a sum is rounded once, up or down.
         let terms = (values.len() / case.size.channels) as f64;
         let tolerance = SUMMING.max(2.0 * f64::from(f32::EPSILON) * terms.sqrt());
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let (mut actual_sums, mut actual_squares) = (before.clone(), before.clone());
             add_statistics(&values, &origin, &mut actual_sums, &mut actual_squares);
             assert_close(&actual_sums, &sums, tolerance);
@@ -214,7 +214,7 @@ fn what_is_not_a_number_stays_so() {
     let mut values = vec![1.0; 16];
     values[11] = f32::NAN;
     let ones = vec![1.0; 8];
-    with_both_instruction_sets(|| {
+    with_each_instruction_set(|| {
         let mut placed = vec![0.0; 16];
         let affine = Affine { scale: &ones, shift: &ones };
         place_normalized(&values, size, 1, affine, true, Placement::dense(1, 2), &mut placed);

@@ -1,4 +1,4 @@
-//! Every kernel against a naive loop in 64 bits over random shapes, with both sets of instructions.
+//! Every kernel against a naive loop in 64 bits over random shapes, with every set of instructions that the processor has.
 //!
 //! Tolerances of sums of products are relative to the sum of the products' magnitudes, which is what rounding in 32 bits is
 //! relative to.
@@ -11,16 +11,17 @@ mod optimizer;
 mod pooling;
 
 use metaqnn_kernels::elementwise::MapSize;
-use metaqnn_kernels::with_portable_code;
+use metaqnn_kernels::{Instructions, with_instructions};
 use proptest::prelude::*;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// Runs `check` with the processor's instructions and with the portable code.
-fn with_both_instruction_sets(check: impl Fn()) {
-    check();
-    with_portable_code(&check);
+/// Runs `check` with each set of instructions that the processor has, from the portable code on.
+fn with_each_instruction_set(check: impl Fn()) {
+    for instructions in Instructions::available() {
+        with_instructions(instructions, &check);
+    }
 }
 
 /// Numbers in [-1, 1).

@@ -1,7 +1,7 @@
 use metaqnn_kernels::optimizer::{Adam, Momentum, adam_step, momentum_step};
 use proptest::prelude::*;
 
-use crate::{random, with_both_instruction_sets};
+use crate::{random, with_each_instruction_set};
 
 const STEPS: u32 = 5;
 
@@ -36,7 +36,7 @@ proptest! {
                 expected[i] -= rate * decay * expected[i] + rate * mean / (square.sqrt() + epsilon);
             }
         }
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let (mut parameters, mut means, mut squares) = (start.clone(), vec![0.0; count], vec![0.0; count]);
             for step in 1..=STEPS {
                 let gradient = gradient(seed, step, count);
@@ -62,7 +62,7 @@ proptest! {
                 expected[i] -= rate * if nesterov { g + momentum * velocities[i] } else { velocities[i] };
             }
         }
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let (mut parameters, mut velocities) = (start.clone(), vec![0.0; count]);
             for step in 1..=STEPS {
                 momentum_step(settings, &mut parameters, &gradient(seed, step, count), &mut velocities);

@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::{Sum, assert_close, fewer_images, map_size, random, stored_channels, with_both_instruction_sets};
+use crate::{Sum, assert_close, fewer_images, map_size, random, stored_channels, with_each_instruction_set};
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -77,7 +77,7 @@ proptest! {
         let gradient = random(case.seed, 1, maxima.len());
         let mut expected = vec![Sum::default(); values.len()];
         case.for_each_window(|index, window| expected[window[usize::from(taps[index])]].add(f64::from(gradient[index])));
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let (mut output, mut positions) = (vec![0.0; maxima.len()], vec![255; maxima.len()]);
             max_pool(&values, case.size, case.images, case.pool, &mut output, &mut positions);
             // Bit by bit, so that what is not a number compares too.
@@ -104,7 +104,7 @@ proptest! {
                 Sum { value, magnitude: value.abs() }
             })
             .collect();
-        with_both_instruction_sets(|| {
+        with_each_instruction_set(|| {
             let mut output = vec![f32::NAN; means.len()];
             mean(&values, case.size, case.images, &mut output);
             assert_close(&output, &means, 3e-6);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use metaqnn_core::ports::Storage;
-use metaqnn_core::study::{Accuracy, EventKind, EventRecord, FinalRecord, Outcome, TrialNumber, TrialState};
-use metaqnn_store::{Counts, Detail, LoggedEvent, StoreError, StoredTrial, StudyFile, StudyReader};
+use metaqnn_core::study::{Accuracy, EventKind, EventRecord, Failure, FinalRecord, Outcome, TrialNumber, TrialState};
+use metaqnn_store::{Cost, Counts, Detail, LoggedEvent, StoreError, StoredTrial, StudyFile, StudyReader};
 use proptest::prelude::*;
 
 use crate::samples;
@@ -127,6 +127,35 @@ fn failed_trials_are_not_among_the_best() {
     let top = study(folder.path()).reader().top(100).unwrap();
     let states: Vec<_> = top.iter().map(|trial| trial.record.evaluation.outcome.state()).collect();
     assert_eq!(states, [TrialState::Pruned, TrialState::Complete, TrialState::Complete]);
+}
+
+#[test]
+fn costs_are_those_of_failed_and_of_stopped_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = StudyFile::create(folder.path().join("empty.study"), &samples::header()).unwrap();
+    let none = study.reader().costs().unwrap();
+    assert_eq!((none.all, none.share(&none.failed)), (Cost::default(), 0.0));
+    let mut study = StudyFile::create(folder.path().join("a.study"), &samples::header()).unwrap();
+    for mut event in samples::every_kind_of_event() {
+        if let EventKind::Trial(record) = &mut event.kind {
+            let evaluation = &mut record.evaluation;
+            let is_untrained = matches!(evaluation.outcome, Outcome::Failed { failure: Failure::OverLimit { .. } });
+            evaluation.train_seconds = if is_untrained { 0.0 } else { 2.0 };
+            if is_untrained {
+                (evaluation.tries, evaluation.epochs) = (0, 0);
+            }
+        }
+        study.append(&event).unwrap();
+    }
+    let costs = study.reader().costs().unwrap();
+    let cost = |trials: u64| Cost {
+        trials,
+        trainings: 3 * trials,
+        epochs: trials * u64::from(u32::MAX),
+        seconds: 2.0 * trials as f64,
+    };
+    assert_eq!([costs.all, costs.failed, costs.pruned], [7, 4, 1].map(cost));
+    assert_eq!(costs.share(&costs.failed), 4.0 / 7.0);
 }
 
 #[test]

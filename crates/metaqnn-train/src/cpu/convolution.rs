@@ -107,6 +107,15 @@ pub(super) fn chunk_images(positions: usize, images: usize) -> usize {
     CHUNK_POSITIONS.div_ceil(positions).clamp(1, images.max(1))
 }
 
+/// Images of a chunk of a linear layer. The gradient of its input is as large as the whole maps before it, so that where outputs are few it would
+/// outweigh the weights, and reading those again for each chunk costs less.
+fn chunk_of_linear(outputs: usize, images: usize) -> usize {
+    chunk_images(1, images).min(outputs.next_multiple_of(ROWS_OF_A_TILE))
+}
+
+/// Rows that the products of matrices compute at a time.
+const ROWS_OF_A_TILE: usize = 6;
+
 /// Where the maps of a batch, of input and output together, are fewer than this times the numbers that Winograd's matrices have,
 /// the matrices of weights and of their gradient share one room. It costs a second transform of the output's gradient.
 const MAPS_OVER_MATRICES: usize = 2;
@@ -132,13 +141,17 @@ impl Convolution {
         needs_input_gradient: bool,
     ) -> Self {
         let Geometry { source, input, output, kernel_size, stride } = geometry;
+        let chunk = match output.positions() {
+            1 => chunk_of_linear(output.channels, images),
+            positions => chunk_images(positions, images),
+        };
         let mut convolution = Convolution {
             weights,
             bias,
             relu: false,
             inputs: input.channels,
             outputs: output.channels,
-            chunk: chunk_images(output.positions(), images),
+            chunk,
             input: Placement::dense(0, 0),
             output: Placement::dense(0, 0),
             forward: Sweep::Direct(Windows::default()),

@@ -2,13 +2,13 @@
 
 /// The lower triangle L of A = L·Lᵀ, row by row, each row as long as its part of the triangle.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cholesky {
+pub(crate) struct Cholesky {
     rows: Vec<Vec<f64>>,
 }
 
 impl Cholesky {
     /// The decomposition of the matrix whose lower triangle `entry(i, j)`, j ≤ i, gives.
-    pub(super) fn new(n: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
+    pub(crate) fn new(n: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
         let mut cholesky = Cholesky { rows: Vec::with_capacity(n) };
         for i in 0..n {
             let row: Vec<f64> = (0..i).map(|j| entry(i, j)).collect();
@@ -18,7 +18,7 @@ impl Cholesky {
     }
 
     /// Adds a row and a column to the matrix: `row` against those before it, and `diagonal`.
-    pub(super) fn push(&mut self, row: &[f64], diagonal: f64) {
+    pub(crate) fn push(&mut self, row: &[f64], diagonal: f64) {
         let mut new = self.solve_lower(row);
         // What rounding leaves of a row that repeats another.
         let rest = (diagonal - dot(&new, &new)).max(1e-10);
@@ -27,7 +27,7 @@ impl Cholesky {
     }
 
     /// x of L·x = b.
-    pub(super) fn solve_lower(&self, b: &[f64]) -> Vec<f64> {
+    pub(crate) fn solve_lower(&self, b: &[f64]) -> Vec<f64> {
         let mut x = Vec::with_capacity(b.len() + 1);
         for (row, b) in self.rows.iter().zip(b) {
             let i = x.len();
@@ -37,7 +37,7 @@ impl Cholesky {
     }
 
     /// x of Lᵀ·x = b.
-    pub(super) fn solve_upper(&self, b: &[f64]) -> Vec<f64> {
+    pub(crate) fn solve_upper(&self, b: &[f64]) -> Vec<f64> {
         let mut x = b.to_vec();
         for (i, row) in self.rows.iter().enumerate().rev() {
             x[i] /= row[i];
@@ -50,13 +50,13 @@ impl Cholesky {
     }
 
     /// log of the determinant of L.
-    pub(super) fn log_determinant(&self) -> f64 {
+    pub(crate) fn log_determinant(&self) -> f64 {
         self.rows.iter().filter_map(|row| row.last()).map(|diagonal| diagonal.ln()).sum()
     }
 }
 
 /// Σ aᵢ·bᵢ, in eight running sums that the processor adds at once.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();

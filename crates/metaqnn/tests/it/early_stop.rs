@@ -1,0 +1,71 @@
+//! `bench early-stop`, and what failures cost.
+
+use crate::program::{lines, metaqnn, search};
+
+/// Forty curves of six epochs that rise to 0.02, 0.04, …, in percents, with columns in disorder and values missing.
+fn curves() -> String {
+    let mut text = String::from("acc_6,net,acc_1,acc_2,acc_3,acc_4,acc_5,num_params\n");
+    for i in 1..=40 {
+        let end = 2.0 * f64::from(i);
+        let at = |epoch: i32| {
+            if (i + epoch) % 11 == 0 { String::new() } else { format!("{:.2}", end * f64::from(epoch) / 6.0) }
+        };
+        text += &format!("{end},\"not, [a network\",{},{},{},{},{},{}\n", at(1), at(2), at(3), at(4), at(5), 100 * i);
+    }
+    text + ",empty,,,,,,\n"
+}
+
+#[test]
+fn recorded_curves_are_stopped_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("curves.csv");
+    std::fs::write(&file, curves()).unwrap();
+    let bench = |more: &[&str]| {
+        let mut arguments = vec!["bench", "early-stop", "--curves", file.to_str().unwrap(), "--json"];
+        arguments.extend(more);
+        lines(&metaqnn(&arguments)).remove(0)
+    };
+    let result = bench(&["--orders", "3", "--full-curves", "15"]);
+    assert_eq!((&result["curves"], &result["orders"], &result["left_out"]), (&40.into(), &3.into(), &1.into()));
+    assert_eq!(result["kept_top10"], serde_json::json!([10, 10, 10]));
+    assert!(result["speedup"].as_f64().unwrap() > 1.2, "{result}");
+    assert_eq!(result["regret"], 0.0);
+    assert_eq!(bench(&["--orders", "3", "--full-curves", "15"]), result);
+    assert_eq!(bench(&["--rule", "off"])["speedup"], 1.0);
+    assert!(bench(&["--rule", "rank", "--rungs", "1,3"])["speedup"].as_f64().unwrap() > 1.2);
+}
+
+#[test]
+fn curves_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("no-curves.csv");
+    std::fs::write(&file, "net,accuracy\nx,0.5\n").unwrap();
+    let output = metaqnn(&["bench", "early-stop", "--curves", file.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("no-curves.csv") && error.contains("acc_1"), "{error}");
+}
+
+#[test]
+fn a_study_tells_what_failures_and_stopped_trials_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("a.study");
+    // No network is that much better than chance: each fails after its first epoch, at each of two tries.
+    let impossible =
+        ["--set", "training.restart={ tries = 2, factor = 0.4, margin = 0.99, scale_margin = false, min_steps = 0 }"];
+    let mut arguments = vec!["--models", "2", "--workers", "1"];
+    arguments.extend(impossible);
+    let result = search(&study, &arguments).pop().unwrap();
+    let failed = &result["costs"]["failed"];
+    assert_eq!(
+        (&failed["trials"], &failed["trainings"], &failed["epochs"]),
+        (&2.into(), &4.into(), &4.into()),
+        "{result}"
+    );
+    assert_eq!(failed["share"], 1.0);
+    assert_eq!(result["costs"]["stopped"]["trials"], 0);
+    let shown = lines(&metaqnn(&["show", study.to_str().unwrap(), "--json"])).remove(0);
+    assert_eq!(shown["costs"], result["costs"]);
+    let text = String::from_utf8(metaqnn(&["show", study.to_str().unwrap()]).stdout).unwrap();
+    assert!(text.contains("2 trials failed: 4 trainings, 4 epochs"), "{text}");
+}
