@@ -133,6 +133,11 @@ impl FinalTrainings {
             }
             return Ok(());
         }
+        // The same command after a kill: the budget has been divided already.
+        if arguments.budget.is_some() && self.is_unfinished(&plan)? {
+            eprintln!("going on with the study's plan; --budget is for what is planned when it is done");
+            return Ok(());
+        }
         let training = &self.settings.final_phase.training;
         let epochs = training.epochs_of(self.images[0].div_ceil(training.batch_size as usize));
         let share = self.settings.final_phase.share_of_candidates();
@@ -146,6 +151,11 @@ impl FinalTrainings {
         }
         self.file.extend_final_plan(&planned)?;
         Ok(())
+    }
+
+    fn is_unfinished(&self, plan: &[PlannedTraining]) -> Result<bool> {
+        let finals = self.file.finals()?;
+        Ok(plan.iter().any(|planned| finals.iter().all(|done| done.trial != planned.trial)))
     }
 
     /// Predicts the time of an epoch from that of the trial, which was measured.
