@@ -1,10 +1,13 @@
 //! The traits through which the outer crates train, store and execute trials.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::space::Architecture;
 use crate::study::{
-    CandidateRecord, CurvePoint, Evaluation, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber,
+    CandidateRecord, CurvePoint, Evaluation, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader,
+    TrialNumber,
 };
 
 /// A network to train.
@@ -41,6 +44,8 @@ pub struct CandidateJob {
     pub seed: u64,
     /// How long.
     pub length: CandidateLength,
+    /// File of the state after each epoch, from which a training that was killed goes on; `None`: it begins anew.
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// How long a candidate is trained.
@@ -51,6 +56,8 @@ pub enum CandidateLength {
     Seconds(f64),
     /// This share of the final training's epochs, at least one.
     ShareOfEpochs(f64),
+    /// So many epochs, over which the learning rate schedule is stretched.
+    Epochs(u32),
 }
 
 /// The final training of a network on training and validation data, measured once on the test data.
@@ -64,6 +71,10 @@ pub struct FinalJob {
     pub seed: u64,
     /// Seconds to train for; the learning rate schedule is stretched over them. `None`: the epochs of the settings.
     pub time_limit_seconds: Option<f64>,
+    /// Epochs to train for, over which the learning rate schedule is stretched; `None`: those of the settings. A time limit goes before.
+    pub epochs: Option<u32>,
+    /// File of the state after each epoch, as in [`CandidateJob`].
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// What is known of a training while it runs.
@@ -189,6 +200,20 @@ pub trait Storage {
     ///
     /// When the storage cannot be read.
     fn finals(&self) -> Result<Vec<FinalRecord>, Self::Error>;
+
+    /// Adds trainings to the plan of what is trained fully, behind those that are there, in one durable transaction.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored, a trial is not there, or is planned already.
+    fn extend_final_plan(&mut self, plan: &[PlannedTraining]) -> Result<(), Self::Error>;
+
+    /// The plan of what is trained fully, in the order in which it was made.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn final_plan(&self) -> Result<Vec<PlannedTraining>, Self::Error>;
 
     /// Stores what ends the study from now on; what was stored before stays.
     ///

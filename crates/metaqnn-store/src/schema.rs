@@ -31,7 +31,7 @@ impl Schema {
     /// triggers that forbid it are dropped and made again), and add a study of the schema before to the tests' fixtures.
     pub(crate) const CURRENT: Schema = Schema {
         create: include_str!("schema.sql"),
-        migrations: &[include_str!("schema_2.sql"), include_str!("schema_3.sql")],
+        migrations: &[include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")],
     };
 
     pub(crate) const fn version(&self) -> u32 {

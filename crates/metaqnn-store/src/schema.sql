@@ -1,4 +1,4 @@
--- A study of metaqnn, schema 3. This file is the whole schema: read it to query a study with any SQLite program.
+-- A study of metaqnn, schema 4. This file is the whole schema: read it to query a study with any SQLite program.
 --
 -- Numbers with a fraction are declared ANY and checked to be real: a column declared REAL would store -0.0 as 0.0, and
 -- what is stored must come back bit for bit. SQLite has no NaN: where one may occur, it is stored as NULL.
@@ -96,6 +96,14 @@ CREATE TABLE final (
     train_seconds ANY NOT NULL CHECK (typeof(train_seconds) = 'real'),
     train_losses  TEXT NOT NULL,        -- JSON, one an epoch; "NaN", "Infinity" and "-Infinity" are texts in it
     weights       BLOB NOT NULL         -- safetensors
+) STRICT;
+
+-- Which networks are trained fully, and for how long: stored before anything is trained, so that a later run keeps to it.
+CREATE TABLE final_plan (
+    trial            INTEGER PRIMARY KEY REFERENCES trial,
+    place            INTEGER NOT NULL,    -- from 1, in the order of the training
+    candidate_epochs INTEGER NOT NULL,    -- on the training images alone; 0: the trial's validation is enough
+    final_epochs     INTEGER NOT NULL     -- on training and validation images
 ) STRICT;
 
 -- How long the study has run, over all its runs; one row.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{
-    CandidateRecord, EventKind, EventRecord, FinalRecord, Outcome, RaisedLimits, StudyHeader, TrialNumber, TrialRecord,
+    CandidateRecord, EventKind, EventRecord, FinalRecord, Outcome, PlannedTraining, RaisedLimits, StudyHeader,
+    TrialNumber, TrialRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -41,6 +42,14 @@ impl Storage for StudyFile {
 
     fn finals(&self) -> Result<Vec<FinalRecord>, StoreError> {
         self.reader.finals()
+    }
+
+    fn extend_final_plan(&mut self, plan: &[PlannedTraining]) -> Result<(), StoreError> {
+        self.write(|writer| plan.iter().try_for_each(|planned| writer.planned_training(planned)))
+    }
+
+    fn final_plan(&self) -> Result<Vec<PlannedTraining>, StoreError> {
+        self.reader.final_plan()
     }
 
     fn raise_limits(&mut self, limits: RaisedLimits) -> Result<(), StoreError> {
@@ -207,6 +216,19 @@ impl<'a> Writer<'a> {
                 encoder.real("the time of the training", record.train_seconds)?,
                 losses_to_json(&record.train_losses),
                 &record.weights,
+            ),
+        )
+    }
+
+    fn planned_training(&self, planned: &PlannedTraining) -> Result<(), StoreError> {
+        self.require(planned.trial)?;
+        self.execute(
+            "INSERT INTO final_plan (place, trial, candidate_epochs, final_epochs)
+             VALUES ((SELECT coalesce(max(place), 0) + 1 FROM final_plan), ?1, ?2, ?3)",
+            (
+                self.encoder.whole("the number of the trial", planned.trial.0)?,
+                planned.candidate_epochs,
+                planned.final_epochs,
             ),
         )
     }

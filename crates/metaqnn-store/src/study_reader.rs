@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metaqnn_core::study::{
-    CandidateRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord,
+    CandidateRecord, EventKind, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader, TrialNumber,
+    TrialRecord,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
@@ -367,6 +368,24 @@ impl StudyReader {
             Ok(true)
         })?;
         Ok(finals)
+    }
+
+    /// The plan of what is trained fully, in the order in which it was made.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn final_plan(&self) -> Result<Vec<PlannedTraining>, StoreError> {
+        let mut plan = Vec::new();
+        self.visit("SELECT trial, candidate_epochs, final_epochs FROM final_plan ORDER BY place", [], |row| {
+            plan.push(PlannedTraining {
+                trial: TrialNumber(row.whole("trial")?),
+                candidate_epochs: row.get("candidate_epochs")?,
+                final_epochs: row.get("final_epochs")?,
+            });
+            Ok(true)
+        })?;
+        Ok(plan)
     }
 
     /// The weights, in safetensors format, that a trial's final training was measured with; `None` where there was none.

@@ -21,6 +21,21 @@ use rand_chacha::rand_core::SeedableRng;
 pub(crate) use self::network::CpuNetwork;
 use crate::network::WeightsError;
 
+/// All that changes in a [`CpuLearner`] from step to step.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CpuState {
+    /// Steps made.
+    pub(crate) steps: u32,
+    /// Weights and statistics as safetensors.
+    pub(crate) weights: Vec<u8>,
+    /// Of Adam the mean of the gradient; else the velocity.
+    pub(crate) means: Vec<f32>,
+    /// Of Adam the mean of its square; else empty.
+    pub(crate) squares: Vec<f32>,
+    /// The generator of dropout.
+    pub(crate) dropout: ChaCha8Rng,
+}
+
 /// A network on the CPU with its optimizer and loss.
 pub(crate) struct CpuLearner {
     network: CpuNetwork,
@@ -57,6 +72,27 @@ impl CpuLearner {
             squares: vec![0.0; squares],
             dropout: ChaCha8Rng::seed_from_u64(dropout),
         })
+    }
+
+    /// The state now.
+    pub(crate) fn state(&self) -> Result<CpuState, WeightsError> {
+        Ok(CpuState {
+            steps: self.steps,
+            weights: self.to_safetensors()?,
+            means: self.means.clone(),
+            squares: self.squares.clone(),
+            dropout: self.dropout.clone(),
+        })
+    }
+
+    /// The learner in another state of the same graph and settings; false where it is of others, and nothing has changed then.
+    pub(crate) fn take_state(&mut self, state: CpuState) -> bool {
+        let fits = state.means.len() == self.means.len() && state.squares.len() == self.squares.len();
+        if fits {
+            self.steps = state.steps;
+            (self.means, self.squares, self.dropout) = (state.means, state.squares, state.dropout);
+        }
+        fits
     }
 
     /// One step of the optimizer on a batch, `images` NCHW; gives the loss before it.

@@ -127,6 +127,8 @@ impl NetworkEvaluator {
                 seed: job.seed,
                 prune: None,
                 time_limit: job.time_limit_seconds.map(duration),
+                epochs: job.epochs,
+                checkpoint: job.checkpoint.as_deref(),
                 device: &self.device,
             },
             report,
@@ -163,6 +165,8 @@ impl Evaluator for NetworkEvaluator {
             seed: job.seed,
             prune: job.prune,
             time_limit: None,
+            epochs: None,
+            checkpoint: None,
             device: &self.device,
         };
         self.train_and_validate(&task, report)
@@ -176,12 +180,13 @@ impl Evaluator for NetworkEvaluator {
         };
         let data = &self.data;
         let images = fixed_part(&data.train, data.classes(), settings.train_images as usize);
-        let time_limit = match job.length {
-            CandidateLength::Seconds(seconds) => Some(duration(seconds)),
+        let (time_limit, epochs) = match job.length {
+            CandidateLength::Seconds(seconds) => (Some(duration(seconds)), None),
+            CandidateLength::Epochs(epochs) => (None, Some(epochs)),
             CandidateLength::ShareOfEpochs(share) => {
                 let part = |n: u32| (f64::from(n) * share).ceil() as u32;
                 (settings.epochs, settings.min_steps) = (part(settings.epochs), part(settings.min_steps));
-                None
+                (None, None)
             }
         };
         let task = TrainingTask {
@@ -194,6 +199,8 @@ impl Evaluator for NetworkEvaluator {
             seed: job.seed,
             prune: None,
             time_limit,
+            epochs,
+            checkpoint: job.checkpoint.as_deref(),
             device: &self.device,
         };
         self.train_and_validate(&task, report)

@@ -8,7 +8,7 @@ use rand::Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::burn_learner::BurnLearner;
-use crate::cpu::CpuLearner;
+use crate::cpu::{CpuLearner, CpuState};
 use crate::device::ComputeDevice;
 use crate::network::{Network, WeightsError};
 use crate::predictions::{Predictions, predict, predict_batches};
@@ -75,6 +75,29 @@ impl Learner {
         let mut unused = rand_chacha::ChaCha8Rng::from_seed([0; 32]);
         let network = Network::new(graph, &device.burn().autodiff(), &mut unused).with_safetensors(weights)?;
         Self::with_network(network, graph, settings, device, dropout)
+    }
+
+    /// The learner on the CPU that `state` is of.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] where it is of another network.
+    pub(crate) fn resumed(
+        graph: &Graph,
+        settings: &TrainingSettings,
+        state: CpuState,
+    ) -> Result<Option<Self>, WeightsError> {
+        let mut learner = CpuLearner::new(graph, settings, &state.weights, 0)?;
+        let fits = learner.take_state(state);
+        Ok(fits.then(|| Learner { engine: Engine::Cpu(Box::new(learner)) }))
+    }
+
+    /// The state from which [`Learner::resumed`] goes on; `None` on a device of Burn's.
+    pub(crate) fn state(&self) -> Result<Option<CpuState>, WeightsError> {
+        match &self.engine {
+            Engine::Cpu(learner) => learner.state().map(Some),
+            Engine::Burn(..) => Ok(None),
+        }
     }
 
     fn with_network(

@@ -5,6 +5,7 @@
 //! - [`NetworkEvaluator`] (`evaluator`): the [`Evaluator`](metaqnn_core::ports::Evaluator) of a study: a data set and settings in,
 //!   evaluations out.
 //! - [`train`] (`trainer`): one training from the first weights to the last epoch: schedule, restart rule, pruning, time limit.
+//! - `checkpoint`: a training between two epochs, kept in a file to go on from after a kill.
 //! - [`Learner`] (`learner`): a network with its optimizer, one step at a time.
 //! - `cpu`: its engine on the CPU; `burn_learner`: its engine on Burn's devices.
 //! - [`Network`] (`network`): a [`Graph`](metaqnn_core::graph::Graph) as layers of tensors, and its weights by name.
@@ -18,6 +19,7 @@
 //! `cuda`, `vulkan`, `metal` and `rocm` compile in devices of these kinds beside the CPU.
 
 mod burn_learner;
+mod checkpoint;
 mod cpu;
 mod device;
 mod evaluator;
@@ -26,9 +28,10 @@ mod network;
 mod predictions;
 mod trainer;
 
+pub use checkpoint::CheckpointError;
 pub use device::{ComputeDevice, DeviceError, available_devices, parse_device};
 pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, normalizer};
 pub use learner::{Learner, StepLoss};
 pub use network::{Network, WeightsError};
 pub use predictions::{Predictions, logits, predict};
-pub use trainer::{Training, TrainingEnd, TrainingTask, train};
+pub use trainer::{TrainError, Training, TrainingEnd, TrainingTask, train};

@@ -1,6 +1,7 @@
 //! Training a network from its first weights to its last epoch (spec 3).
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
@@ -13,6 +14,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use crate::checkpoint::{Checkpoint, CheckpointError, identity};
 use crate::device::ComputeDevice;
 use crate::learner::{Learner, StepLoss};
 use crate::network::WeightsError;
@@ -39,6 +41,11 @@ pub struct TrainingTask<'a> {
     /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the
     /// settings.
     pub time_limit: Option<Duration>,
+    /// So many epochs instead of those of the settings; the learning rate schedule is stretched over them. A time limit goes before.
+    pub epochs: Option<u32>,
+    /// The file in which the state after each epoch is kept, and from which a training that was killed goes on; of use on the CPU
+    /// alone, and not together with a time limit.
+    pub checkpoint: Option<&'a Path>,
     /// Where.
     pub device: &'a ComputeDevice,
 }
@@ -57,6 +64,18 @@ pub enum TrainingEnd {
     Failed(Failure),
 }
 
+/// Why a training came to no end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// Weights cannot be handed to the device or taken from it.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The state between two epochs could not be kept.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
 /// A training that is over.
 #[derive(Debug)]
 pub struct Training {
@@ -72,7 +91,7 @@ pub struct Training {
     pub epochs: u32,
     /// Tries made.
     pub tries: u32,
-    /// Wall time.
+    /// Wall time; of a training that went on from a checkpoint, without what was lost.
     pub elapsed: Duration,
 }
 
@@ -114,8 +133,14 @@ const RESTART_IMAGES: usize = 2_000;
 ///
 /// # Errors
 ///
-/// [`WeightsError`] where the first weights cannot be handed to the device.
-pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Result<Training, WeightsError> {
+/// [`TrainError`] where weights cannot be handed to the device, or the state after an epoch cannot be kept.
+pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Result<Training, TrainError> {
+    let identity = task.identity();
+    let kept = match (task.checkpoint, task.time_limit, task.device) {
+        (Some(path), None, ComputeDevice::Cpu) => Checkpoint::load(path, identity),
+        _ => None,
+    };
+    let before = kept.as_ref().map_or(Duration::ZERO, |kept| kept.elapsed);
     let begin = Instant::now();
     let deadline = task.time_limit.and_then(|limit| begin.checked_add(limit));
     let watched = match task.valid {
@@ -123,23 +148,33 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         None => fixed_part(task.train, task.graph.classes() as usize, RESTART_IMAGES),
     };
     let tries = task.settings.restart.tries.max(1);
-    let mut epochs = 0;
-    let mut best_of_all = 0.0_f64;
+    let mut history = History { identity, elapsed: before, epochs: 0, best: 0.0 };
     let mut attempt = 0;
+    let mut resumed = None;
+    if let Some(kept) = kept {
+        (history.epochs, history.best, attempt) = (kept.epochs_before, kept.best_before, kept.attempt);
+        resumed = Try::resumed(task, kept, &watched)?;
+        if resumed.is_none() {
+            (history, attempt) = (History { identity, elapsed: Duration::ZERO, epochs: 0, best: 0.0 }, 0);
+        }
+    }
     loop {
-        if attempt > 0 {
+        if attempt > 0 && resumed.is_none() {
             report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate: initial_rate(task, attempt) });
         }
-        let mut this_try = Try::new(task, attempt, &watched, deadline)?;
-        let end = this_try.run(report);
-        epochs += this_try.epochs;
-        best_of_all = best_of_all.max(this_try.best_seen);
+        let mut this_try = match resumed.take() {
+            Some(resumed) => resumed,
+            None => Try::new(task, attempt, &watched, deadline)?,
+        };
+        let end = this_try.run(&history, begin, report)?;
+        history.epochs += this_try.epochs;
+        history.best = history.best.max(this_try.best_seen);
         attempt += 1;
         let another = attempt < tries && deadline.is_none_or(|deadline| Instant::now() < deadline);
         let end = match end {
             TryEnd::NoBetterThanChance | TryEnd::NotFinite { early: true, .. } if another => continue,
             TryEnd::NoBetterThanChance => {
-                TrainingEnd::Failed(Failure::FailedToLearn { valid_accuracy: best_of_all, tries: attempt })
+                TrainingEnd::Failed(Failure::FailedToLearn { valid_accuracy: history.best, tries: attempt })
             }
             TryEnd::NotFinite { epoch, .. } => TrainingEnd::Failed(Failure::LossNotFinite { epoch }),
             TryEnd::Complete => TrainingEnd::Complete,
@@ -150,11 +185,46 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
             end,
             best_valid_accuracy: task.valid.and_then(|_| Accuracy::new(this_try.best).ok()),
             curve: this_try.curve,
-            epochs,
+            epochs: history.epochs,
             tries: attempt,
-            elapsed: begin.elapsed(),
+            elapsed: history.elapsed + begin.elapsed(),
         });
     }
+}
+
+impl TrainingTask<'_> {
+    /// Epochs that the training has without a time limit.
+    fn epochs(&self, steps_in_epoch: usize) -> u32 {
+        self.epochs.map_or_else(|| self.settings.epochs_of(steps_in_epoch), |epochs| epochs.max(1))
+    }
+
+    /// Hash of all that decides how the training goes.
+    fn identity(&self) -> u64 {
+        let images = |images: &LabelledImages| (images.len(), images.shape);
+        identity(&format!(
+            "{:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {}",
+            self.graph,
+            self.settings,
+            images(self.train),
+            self.valid.map(images),
+            self.augmentation,
+            self.seed,
+            self.prune,
+            self.epochs,
+            env!("CARGO_PKG_VERSION"),
+        ))
+    }
+}
+
+/// What the tries before this one have left.
+struct History {
+    identity: u64,
+    /// Time of the runs that were killed.
+    elapsed: Duration,
+    /// Epochs over all tries that ended.
+    epochs: u32,
+    /// Best accuracy of all of them.
+    best: f64,
 }
 
 /// A stratified part of `images` that is always the same; all where `n` is 0 or not fewer.
@@ -207,6 +277,7 @@ enum TryEnd {
 /// One try: a fresh network and its training.
 struct Try<'a> {
     task: &'a TrainingTask<'a>,
+    attempt: u32,
     learner: Learner,
     watched: &'a LabelledImages,
     /// The accuracy that one must be above, for as long as it has not been.
@@ -221,6 +292,8 @@ struct Try<'a> {
     /// Best accuracy at any look.
     best_seen: f64,
     epochs: u32,
+    /// Steps made.
+    steps: usize,
 }
 
 impl<'a> Try<'a> {
@@ -234,6 +307,7 @@ impl<'a> Try<'a> {
         let mut weights = generator(task.seed, attempt, Purpose::Weights);
         Ok(Try {
             task,
+            attempt,
             learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout)?,
             watched,
             threshold: Some(threshold(task, watched)),
@@ -245,50 +319,102 @@ impl<'a> Try<'a> {
             best: 0.0,
             best_seen: 0.0,
             epochs: 0,
+            steps: 0,
         })
     }
 
-    fn run(&mut self, report: &mut dyn FnMut(TrainingProgress)) -> TryEnd {
+    /// The try of which `kept` is the state after an epoch; `None` where it is of another network.
+    fn resumed(
+        task: &'a TrainingTask<'a>,
+        kept: Checkpoint,
+        watched: &'a LabelledImages,
+    ) -> Result<Option<Self>, WeightsError> {
+        let learner = Learner::resumed(task.graph, task.settings, kept.learner)?;
+        Ok(learner.map(|learner| Try {
+            task,
+            attempt: kept.attempt,
+            learner,
+            watched,
+            threshold: kept.threshold,
+            factor: rate_factor(task, kept.attempt),
+            begin: Instant::now(),
+            deadline: None,
+            order: kept.order,
+            epochs: kept.curve.len() as u32,
+            curve: kept.curve,
+            best: kept.best,
+            best_seen: kept.best_seen,
+            steps: kept.steps as usize,
+        }))
+    }
+
+    /// Keeps the state after an epoch, where the task asks for it and the device can.
+    fn keep(&self, history: &History, begin: Instant) -> Result<(), TrainError> {
+        let (Some(path), None) = (self.task.checkpoint, self.deadline) else { return Ok(()) };
+        let Some(learner) = self.learner.state()? else { return Ok(()) };
+        let checkpoint = Checkpoint {
+            identity: history.identity,
+            attempt: self.attempt,
+            steps: self.steps as u64,
+            epochs_before: history.epochs,
+            best_before: history.best,
+            threshold: self.threshold,
+            best: self.best,
+            best_seen: self.best_seen,
+            elapsed: history.elapsed + begin.elapsed(),
+            curve: self.curve.clone(),
+            order: self.order.clone(),
+            learner,
+        };
+        Ok(checkpoint.store(path)?)
+    }
+
+    fn run(
+        &mut self,
+        history: &History,
+        begin: Instant,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<TryEnd, TrainError> {
         let task = self.task;
         let batch_size = task.settings.batch_size.max(1) as usize;
         let mut batches = Batches::new(task.train, task.normalizer, task.augmentation, batch_size);
         let steps_in_epoch = batches.in_a_pass();
-        let epochs = task.settings.epochs_of(steps_in_epoch);
+        let nominal_epochs = task.settings.epochs_of(steps_in_epoch);
+        let epochs = task.epochs(steps_in_epoch);
         let total_steps = steps_in_epoch * epochs as usize;
         let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
         let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
-        let mut steps = 0;
         let mut last_report = Instant::now();
-        for epoch in 0.. {
+        for epoch in self.epochs.. {
             self.epochs = epoch + 1;
             let mut loss = LossMeter::default();
             let mut order = std::mem::replace(&mut self.order, ChaCha8Rng::seed_from_u64(0));
             batches.start_shuffled(&mut order);
             let mut out_of_time = false;
             while let Some(batch) = batches.next_batch(&mut order) {
-                let progress = self.progress(steps, total_steps);
-                // Under a time limit the settings' epochs are stretched over the time, not counted in passes.
-                let schedule_epoch =
-                    if self.deadline.is_some() { (progress * f64::from(epochs)) as u32 } else { epoch };
+                let progress = self.progress(self.steps, total_steps);
+                // The settings' epochs are stretched over the time or over another number of passes.
+                let is_stretched = self.deadline.is_some() || epochs != nominal_epochs;
+                let schedule_epoch = if is_stretched { (progress * f64::from(nominal_epochs)) as u32 } else { epoch };
                 let rate = task.settings.schedule.learning_rate(task.settings.learning_rate, schedule_epoch, progress);
                 loss.add(self.learner.step(batch.images, batch.labels, rate * self.factor), batch.labels.len());
-                steps += 1;
-                if steps % read_every == 0 && !loss.read().is_finite() {
-                    return self.not_finite(epoch);
+                self.steps += 1;
+                if self.steps.is_multiple_of(read_every) && !loss.read().is_finite() {
+                    return Ok(self.not_finite(epoch));
                 }
                 if last_report.elapsed() >= REPORT_INTERVAL {
                     last_report = Instant::now();
-                    let progress = self.progress(steps, total_steps);
+                    let progress = self.progress(self.steps, total_steps);
                     report(TrainingProgress::Step { progress, train_loss: loss.read() });
                 }
                 // At an epoch's end its own accuracy is looked at, below.
-                if steps == look_after && steps % steps_in_epoch != 0 && self.threshold.is_some() {
+                if self.steps == look_after && !self.steps.is_multiple_of(steps_in_epoch) && self.threshold.is_some() {
                     self.look();
                     if self.threshold.is_some() {
-                        return TryEnd::NoBetterThanChance;
+                        return Ok(TryEnd::NoBetterThanChance);
                     }
                 }
-                if self.is_over(steps) {
+                if self.is_over(self.steps) {
                     out_of_time = true;
                     break;
                 }
@@ -296,22 +422,22 @@ impl<'a> Try<'a> {
             self.order = order;
             let train_loss = loss.read();
             if !train_loss.is_finite() {
-                return self.not_finite(epoch);
+                return Ok(self.not_finite(epoch));
             }
             let last = out_of_time || (self.deadline.is_none() && epoch + 1 >= epochs);
             let mut valid_accuracy = 0.0;
             if task.valid.is_some() {
                 valid_accuracy = self.look();
                 self.best = self.best.max(valid_accuracy);
-            } else if self.threshold.is_some() && steps >= look_after {
+            } else if self.threshold.is_some() && self.steps >= look_after {
                 self.look();
             }
             let point = CurvePoint { epoch: epoch + 1, train_loss, valid_accuracy };
             self.curve.push(point);
             report(TrainingProgress::Epoch { point });
             // A final training that is too short for a look is taken as it is; a trial has been looked at.
-            if self.threshold.is_some() && (steps >= look_after || (last && task.valid.is_some())) {
-                return TryEnd::NoBetterThanChance;
+            if self.threshold.is_some() && (self.steps >= look_after || (last && task.valid.is_some())) {
+                return Ok(TryEnd::NoBetterThanChance);
             }
             if last {
                 break;
@@ -324,10 +450,11 @@ impl<'a> Try<'a> {
                     "validation accuracy {valid_accuracy:.4} after epoch {} is below {:.4}",
                     rule.epoch, rule.valid_accuracy
                 );
-                return TryEnd::Pruned { reason };
+                return Ok(TryEnd::Pruned { reason });
             }
+            self.keep(history, begin)?;
         }
-        TryEnd::Complete
+        Ok(TryEnd::Complete)
     }
 
     /// Accuracy now. Notes whether it is above the threshold.

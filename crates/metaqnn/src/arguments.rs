@@ -51,6 +51,15 @@ pub(crate) enum Verb {
     /// Train one architecture.
     #[command(after_help = "Example: metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), GAP(10), SM(10)]' --data digits")]
     Train(TrainArguments),
+    /// Train the best networks of a study fully and measure each once on the test data.
+    ///
+    /// First for a part of the epochs on the training images alone, to be validated, then on training and validation images. What
+    /// was trained and measured already is not trained again. After an interruption or a kill the same command goes on after the
+    /// last finished epoch, with the plan that the first one made.
+    #[command(
+        after_help = "Examples:\n  metaqnn final studies/digits-2026-01-31-1.study --budget 30m\n  metaqnn final studies/digits-2026-01-31-1.study --models 3 --json"
+    )]
+    Final(FinalArguments),
     /// Write a trained model as ONNX, safetensors and PyTorch code, each checked against the model that was scored.
     #[command(after_help = "Example: metaqnn export studies/digits-2026-01-31-1.study --out my-model")]
     Export(ExportArguments),
@@ -248,6 +257,30 @@ pub(crate) struct TrainArguments {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// The result as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct FinalArguments {
+    /// The study's file.
+    pub(crate) study: PathBuf,
+    /// Plan for this time: 90s, 30m, 2h: so many networks, best first, and so many epochs as it allows, going by the speed of the
+    /// trials [default: the epochs of the settings].
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub(crate) budget: Option<f64>,
+    /// How many of the best networks [default: 10].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) models: Option<u64>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Threads [default: as many as the workers of the search had together].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+    /// cpu, cuda:0, vulkan:0, metal:0, rocm:0 [default: that of the study].
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// The table as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -90,7 +90,8 @@ impl Run {
                 let record = &candidate.record;
                 let (trial, architecture, seed) = (record.trial, record.architecture.clone(), record.seed);
                 // There is an idle worker, so the job is taken.
-                let _ = pool.submit(Job::Candidate(CandidateJob { trial, architecture, seed, length }));
+                let _ =
+                    pool.submit(Job::Candidate(CandidateJob { trial, architecture, seed, length, checkpoint: None }));
             }
             match pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
@@ -124,6 +125,8 @@ impl Run {
             architecture: record.architecture.clone(),
             seed: record.seed,
             time_limit_seconds,
+            epochs: None,
+            checkpoint: None,
         };
         let _ = pool.submit(Job::Final(job));
         let mut progress = Progress::new(1);

@@ -9,7 +9,9 @@ mod data_command;
 mod display;
 mod evaluate_command;
 mod export_command;
+mod final_command;
 mod final_phase;
+mod final_table;
 mod inspect;
 mod predict_command;
 mod progress;
@@ -53,6 +55,7 @@ fn main() {
         Verb::Report(report) => report_command::report(&report),
         Verb::Config(config) => inspect::config(&config),
         Verb::Train(train) => train_command::train_one(&train),
+        Verb::Final(arguments) => final_command::train_finally(&arguments),
         Verb::Export(export) => export_command::export(&export),
         Verb::Evaluate(evaluate) => evaluate_command::evaluate(&evaluate),
         Verb::Predict(predict) => predict_command::predict(&predict),

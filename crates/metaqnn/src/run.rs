@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::{display, setup};
 
 /// Exit status after Ctrl-C.
-const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: i32 = 130;
 
 /// What a run needs, whether it begins a study or goes on with one.
 pub(crate) struct Run {

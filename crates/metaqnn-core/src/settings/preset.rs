@@ -28,8 +28,13 @@ impl Preset {
             Preset::Paper => include_str!("presets/paper.toml"),
         };
         let mut document = parse(text)?;
-        if self == Preset::Paper && data == "cifar10" {
-            merge(&mut document, &parse(include_str!("presets/paper-cifar10.toml"))?)?;
+        let overlay = match (self, data) {
+            (Preset::Paper, "cifar10") => Some(include_str!("presets/paper-cifar10.toml")),
+            (Preset::Paper, "svhn") => Some(include_str!("presets/paper-svhn.toml")),
+            _ => None,
+        };
+        if let Some(overlay) = overlay {
+            merge(&mut document, &parse(overlay)?)?;
         }
         Ok(document)
     }
@@ -203,7 +208,7 @@ mod tests {
     #[test]
     fn presets_are_whole_and_in_range() {
         for preset in [Preset::Quick, Preset::Paper] {
-            for data in ["digits", "cifar10"] {
+            for data in ["digits", "cifar10", "svhn"] {
                 Settings::from_toml(&preset.document(data).unwrap().to_string()).unwrap();
             }
         }

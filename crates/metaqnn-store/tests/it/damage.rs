@@ -125,6 +125,7 @@ fn ask_everything(path: &Path) -> Result<(), StoreError> {
     reader.top(10)?;
     reader.run_seconds()?;
     reader.candidates()?;
+    reader.final_plan()?;
     for record in reader.finals()? {
         reader.final_weights(record.trial)?;
     }

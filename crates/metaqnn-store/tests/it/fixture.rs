@@ -43,6 +43,9 @@ fn studies_of_every_schema_are_read() {
         // They came with schema 3.
         let candidates = [samples::candidate_record(100, Some(0.1 + 0.2)), samples::candidate_record(86, None)];
         assert_eq!(study.candidates().unwrap(), if schema >= 3 { candidates.to_vec() } else { Vec::new() });
+        // It came with schema 4.
+        let plan = [samples::planned_training(100), samples::planned_training(86)];
+        assert_eq!(study.final_plan().unwrap(), if schema >= 4 { plan.to_vec() } else { Vec::new() });
         let finals = study.finals().unwrap();
         assert_eq!(finals.iter().map(|record| record.trial.0).collect::<Vec<_>>(), [86, 100]);
         assert_eq!(study.reader().final_weights(finals[1].trial).unwrap(), Some(samples::final_record(100).weights));

@@ -3,7 +3,7 @@
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::{
     Accuracy, CandidateRecord, CurvePoint, Evaluation, EventKind, EventRecord, Failure, FinalRecord, Outcome,
-    RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
+    PlannedTraining, RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
 };
 use metaqnn_store::StudyFile;
 
@@ -126,11 +126,15 @@ pub(crate) fn candidate_record(trial: u64, valid_accuracy: Option<f64>) -> Candi
     CandidateRecord { trial: TrialNumber(trial), valid_accuracy, epochs: 2, train_seconds: 3.25 }
 }
 
+pub(crate) fn planned_training(trial: u64) -> PlannedTraining {
+    PlannedTraining { trial: TrialNumber(trial), candidate_epochs: 4, final_epochs: 20 }
+}
+
 pub(crate) fn raised_limits() -> RaisedLimits {
     RaisedLimits { models: 0, budget_seconds: 0.1 + 0.2 }
 }
 
-/// Stores events, two candidates and final trainings of them, and raised limits.
+/// Stores events, two candidates and final trainings of them, a plan, and raised limits.
 pub(crate) fn fill(study: &mut StudyFile) {
     use metaqnn_core::ports::Storage;
     for event in every_kind_of_event() {
@@ -140,6 +144,7 @@ pub(crate) fn fill(study: &mut StudyFile) {
     study.store_final(&FinalRecord { test_accuracy: 0.5, ..final_record(86) }).unwrap();
     study.store_candidate(&candidate_record(86, None)).unwrap();
     study.store_candidate(&candidate_record(100, Some(0.1 + 0.2))).unwrap();
+    study.extend_final_plan(&[planned_training(100), planned_training(86)]).unwrap();
     study.note_run_seconds(12.5).unwrap();
     study.raise_limits(raised_limits()).unwrap();
 }

@@ -14,6 +14,7 @@ pub(crate) fn storage_contract<S: Storage>(make: impl Fn() -> S) {
     visiting_stops_when_told_to(make());
     what_breaks_the_order_is_refused_whole(make());
     candidates_are_replaced_and_come_best_first(make());
+    a_final_plan_grows_and_nothing_in_it_changes(make());
     finals_are_replaced_and_come_best_first(make());
     run_seconds_never_fall(make());
     the_limits_raised_last_hold(make());
@@ -131,6 +132,19 @@ fn candidates_are_replaced_and_come_best_first(mut storage: impl Storage) {
     let expected = [of(1, Some(0.8)), of(3, Some(0.8)), of(2, Some(0.7)), of(4, None)];
     assert_eq!(storage.candidates().unwrap(), expected);
     assert_eq!(log(&storage).len(), 4);
+}
+
+fn a_final_plan_grows_and_nothing_in_it_changes(mut storage: impl Storage) {
+    for number in 0..4 {
+        storage.append(&samples::trial_event(number, number + 1)).unwrap();
+    }
+    let of = samples::planned_training;
+    assert!(storage.final_plan().unwrap().is_empty());
+    storage.extend_final_plan(&[of(3), of(1)]).unwrap();
+    assert!(storage.extend_final_plan(&[of(2), of(9)]).is_err(), "a training of no trial was planned");
+    assert!(storage.extend_final_plan(&[of(4), of(3)]).is_err(), "a training was planned twice");
+    storage.extend_final_plan(&[of(2)]).unwrap();
+    assert_eq!(storage.final_plan().unwrap(), [of(3), of(1), of(2)]);
 }
 
 fn run_seconds_never_fall(mut storage: impl Storage) {

@@ -88,21 +88,26 @@ fn a_candidate_is_trained_as_finally_but_shorter_and_validated() {
     let mut evaluator = NetworkEvaluator::new("cpu", digits(), trial_settings, final_settings).unwrap();
     let mut candidate = |length| {
         let architecture = NETWORK.parse().unwrap();
-        evaluator
-            .evaluate_candidate(&CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length }, &mut |_| {})
+        let job = CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length, checkpoint: None };
+        evaluator.evaluate_candidate(&job, &mut |_| {})
     };
     let evaluation = candidate(CandidateLength::ShareOfEpochs(0.3));
     assert_eq!(evaluation.epochs, 3);
     assert!(evaluation.outcome.valid_accuracy().unwrap().value() > 0.8, "{evaluation:?}");
+    assert_eq!(candidate(CandidateLength::Epochs(2)).epochs, 2);
     let evaluation = candidate(CandidateLength::Seconds(0.5));
     assert!(evaluation.train_seconds > 0.1 && evaluation.train_seconds < 1.0, "{evaluation:?}");
+}
+
+fn final_job(time_limit_seconds: Option<f64>) -> FinalJob {
+    let (trial, architecture) = (TrialNumber(1), NETWORK.parse().unwrap());
+    FinalJob { trial, architecture, seed: 3, time_limit_seconds, epochs: None, checkpoint: None }
 }
 
 #[test]
 fn the_final_training_gives_the_weights_that_were_scored() {
     let settings = random_settings();
-    let final_job =
-        FinalJob { trial: TrialNumber(1), architecture: NETWORK.parse().unwrap(), seed: 3, time_limit_seconds: None };
+    let final_job = final_job(None);
     let result = evaluator(settings.clone()).evaluate_final(&final_job, &mut |_| {}).unwrap();
     assert!(result.test_accuracy > 0.8, "{}", result.test_accuracy);
     assert_eq!((result.epochs, result.train_losses.len()), (3, 3));
@@ -122,12 +127,7 @@ fn the_final_training_gives_the_weights_that_were_scored() {
 #[test]
 fn the_final_training_ends_with_its_time() {
     let settings = TrainingSettings { epochs: 1_000, ..random_settings() };
-    let final_job = FinalJob {
-        trial: TrialNumber(1),
-        architecture: NETWORK.parse().unwrap(),
-        seed: 3,
-        time_limit_seconds: Some(1.0),
-    };
+    let final_job = final_job(Some(1.0));
     let result = evaluator(settings).evaluate_final(&final_job, &mut |_| {}).unwrap();
     assert!(result.train_seconds > 0.3 && result.train_seconds < 1.5, "{}", result.train_seconds);
     assert!(result.epochs < 1_000);

@@ -4,7 +4,7 @@ use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::settings::{Optimizer, RestartSettings, TrainingSettings};
 use metaqnn_core::study::Failure;
-use metaqnn_data::{LabelledImages, Normalizer, Preprocessing};
+use metaqnn_data::{Augmentation, LabelledImages, Normalizer, Preprocessing};
 use metaqnn_train::{Training, TrainingEnd, TrainingTask, parse_device, train};
 
 use crate::settings::{light_and_dark, plain};
@@ -27,6 +27,8 @@ fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &Label
         seed: 1,
         prune: None,
         time_limit: None,
+        epochs: None,
+        checkpoint: None,
         device: &parse_device("cpu").unwrap(),
     };
     let training = train(&task, &mut |progress| {
@@ -42,6 +44,97 @@ fn mislabelled(n: usize) -> LabelledImages {
     let mut images = light_and_dark(n);
     images.labels.iter_mut().for_each(|label| *label = 1 - *label);
     images
+}
+
+/// Dropout, batch normalization, augmentation and a restart: all that draws random numbers or keeps a state.
+#[test]
+fn a_training_that_was_cut_off_after_any_epoch_goes_on_to_the_same_bits() {
+    let folder = std::env::temp_dir().join(format!("metaqnn-trainer-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("a.checkpoint");
+    let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: false };
+    for optimizer in [plain().optimizer, momentum] {
+        let settings =
+            TrainingSettings { optimizer, max_dropout: 0.5, batch_norm: true, epochs: 4, restart: RESTART, ..plain() };
+        let architecture = "[C(4,3,1), P(2,2), C(4,3,1), SM(2)]".parse().unwrap();
+        let graph = Graph::new(&architecture, MapShape::new(1, 6, 6), settings.network_options()).unwrap();
+        let (images, valid) = (light_and_dark(200), light_and_dark(64));
+        let normalizer = Normalizer::fit(Preprocessing::Standardize, &images, 255);
+        let device = parse_device("cpu").unwrap();
+        let whole = TrainingTask {
+            graph: &graph,
+            settings: &settings,
+            train: &images,
+            valid: Some(&valid),
+            normalizer: &normalizer,
+            augmentation: Some(Augmentation { mirror: true, shift: 1, ..Augmentation::default() }),
+            seed: 1,
+            prune: None,
+            time_limit: None,
+            epochs: Some(6),
+            checkpoint: None,
+            device: &device,
+        };
+        let expected = train(&whole, &mut |_| {}).unwrap();
+        assert_eq!(expected.epochs, 6);
+        let kept = TrainingTask { checkpoint: Some(&path), ..whole.clone() };
+        for last in 1..6 {
+            let _ = std::fs::remove_file(&path);
+            // A panic ends the training within the epoch after `last`, as a kill would.
+            let cut_off = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                train(&kept, &mut |progress| {
+                    let TrainingProgress::Epoch { point } = progress else { return };
+                    assert!(point.epoch <= last, "cut off");
+                })
+            }));
+            assert!(cut_off.is_err());
+            let mut epochs = Vec::new();
+            let resumed = train(&kept, &mut |progress| {
+                if let TrainingProgress::Epoch { point } = progress {
+                    epochs.push(point.epoch);
+                }
+            })
+            .unwrap();
+            assert_eq!(epochs, (last + 1..=6).collect::<Vec<_>>());
+            assert_eq!((&resumed.curve, resumed.epochs), (&expected.curve, 6));
+            assert!(resumed.learner.to_safetensors().unwrap() == expected.learner.to_safetensors().unwrap());
+        }
+        // Of another training it is not used.
+        let reported = |task: &TrainingTask<'_>| {
+            let mut points = Vec::new();
+            train(task, &mut |progress| {
+                if let TrainingProgress::Epoch { point } = progress {
+                    points.push(point);
+                }
+            })
+            .unwrap();
+            points
+        };
+        assert!(path.exists());
+        let other = TrainingTask { seed: 2, ..kept.clone() };
+        assert_eq!(reported(&other), reported(&TrainingTask { checkpoint: None, ..other.clone() }));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    let lost = folder.join("a.checkpoint");
+    let settings = plain();
+    let graph = Graph::new(&"[SM(2)]".parse().unwrap(), MapShape::new(1, 6, 6), settings.network_options()).unwrap();
+    let images = light_and_dark(64);
+    let task = TrainingTask {
+        graph: &graph,
+        settings: &settings,
+        train: &images,
+        valid: Some(&images),
+        normalizer: &Normalizer::fit(Preprocessing::Standardize, &images, 255),
+        augmentation: None,
+        seed: 1,
+        prune: None,
+        time_limit: None,
+        epochs: None,
+        checkpoint: Some(&lost),
+        device: &parse_device("cpu").unwrap(),
+    };
+    let error = train(&task, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("could not be stored"), "{error}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod early_stop;
 mod exports;
+#[cfg(target_os = "linux")]
+mod finals;
 mod imports;
 #[cfg(target_os = "linux")]
 mod kills;

@@ -1,0 +1,160 @@
+//! `metaqnn final`: the table, and that a run that was killed ends with the same one.
+//!
+//! On the embedded digits, killed twice; with `METAQNN_SLOW_TESTS=1` five times, and on MNIST where `METAQNN_TEST_DATA` has it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::Value;
+
+use crate::program::{lines, metaqnn};
+
+fn is_slow() -> bool {
+    std::env::var_os("METAQNN_SLOW_TESTS").is_some_and(|set| set == "1")
+}
+
+/// Name and folder of the data.
+fn data() -> (&'static str, String) {
+    let folder = std::env::var("METAQNN_TEST_DATA").unwrap_or_default();
+    if is_slow() && Path::new(&folder).join("mnist").is_dir() { ("mnist", folder) } else { ("digits", "unused".into()) }
+}
+
+/// A study of three networks, none of them trained fully.
+fn searched(study: &Path) {
+    let (name, folder) = data();
+    let small = [
+        "training.train_images=300",
+        "limits.mflops=2",
+        "training.epochs=1",
+        "training.min_steps=0",
+        "final.enabled=false",
+        "final.training.train_images=1200",
+        "final.training.epochs=12",
+        "final.training.min_steps=0",
+    ];
+    let mut arguments =
+        vec!["search", name, "--data-dir", &folder, "--json", "--models", "3", "--workers", "1", "--seed", "3"];
+    arguments.extend(["--study", study.to_str().unwrap()]);
+    arguments.extend(small.iter().flat_map(|setting| ["--set", setting]));
+    lines(&metaqnn(&arguments));
+}
+
+fn arguments(study: &Path) -> Vec<String> {
+    let of = ["final", study.to_str().unwrap(), "--data-dir", &data().1, "--models", "2", "--threads", "1", "--json"];
+    of.map(ToOwned::to_owned).to_vec()
+}
+
+/// The table without what time changes.
+fn finished(study: &Path) -> Vec<Value> {
+    let arguments = arguments(study);
+    let output = metaqnn(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut networks = lines(&output).remove(0)["networks"].as_array().unwrap().clone();
+    for network in &mut networks {
+        network.as_object_mut().unwrap().remove("train_seconds");
+    }
+    networks
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("killed")).collect();
+    names.sort();
+    names
+}
+
+/// Names and times of the states that are kept.
+fn checkpoints(folder: &Path) -> Vec<(String, SystemTime)> {
+    let names = files(folder).into_iter().filter(|name| name.ends_with(".checkpoint"));
+    // One may be removed in between.
+    let kept = |name: String| Some((folder.join(&name).metadata().ok()?.modified().ok()?, name));
+    names.filter_map(kept).map(|(time, name)| (name, time)).collect()
+}
+
+#[test]
+fn a_final_phase_killed_at_random_moments_ends_with_the_table_of_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole.study"), folder.path().join("killed.study"));
+    searched(&whole);
+    std::fs::copy(&whole, &killed).unwrap();
+    let expected = finished(&whole);
+    assert_eq!(expected.len(), 2);
+    for (rank, network) in (1..).zip(&expected) {
+        let number = |key: &str| network[key].as_f64().unwrap();
+        let (low, high) =
+            (network["test_interval"][0].as_f64().unwrap(), network["test_interval"][1].as_f64().unwrap());
+        assert!(0.0 <= low && low < number("test_accuracy") && number("test_accuracy") < high && high <= 1.0);
+        assert_eq!((network["rank"].as_u64(), network["epochs"].as_u64()), (Some(rank), Some(12)));
+        assert_eq!(network["candidate_epochs"], 3);
+    }
+    assert!(expected[0]["valid_accuracy"].as_f64() >= expected[1]["valid_accuracy"].as_f64());
+
+    let mut generator = ChaCha8Rng::seed_from_u64(4);
+    let mut kills = 0;
+    for _ in 0..if is_slow() { 5 } else { 2 } {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
+            .args(arguments(&killed))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Some epochs, told by their checkpoints, and then somewhere in the next one.
+        let (mut kept, mut last) = (checkpoints(folder.path()), Instant::now());
+        let mut epochs_left = 1 + generator.next_u64() % 3;
+        let mut an_epoch = Duration::ZERO;
+        let begin = Instant::now();
+        while epochs_left > 0 && child.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(300), "no new checkpoint beside {kept:?}");
+            std::thread::sleep(Duration::from_millis(2));
+            let now = checkpoints(folder.path());
+            if now != kept && !now.is_empty() {
+                epochs_left -= 1;
+                (an_epoch, last) = (last.elapsed(), Instant::now());
+            }
+            kept = now;
+        }
+        let share = (generator.next_u64() % 100) as f64 / 100.0;
+        std::thread::sleep(an_epoch.min(Duration::from_millis(500)).mul_f64(share));
+        kills += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(kills > 0, "no kill was in the middle of a training");
+    assert_eq!(finished(&killed), expected);
+    let left: Vec<String> = files(folder.path()).into_iter().filter(|name| name.contains(".checkpoint")).collect();
+    assert!(left.is_empty(), "{left:?}");
+
+    // What is exported are the very weights, and nothing is trained again.
+    assert_eq!(finished(&killed), expected);
+    let accuracy = |study: &Path| {
+        let study = study.to_str().unwrap();
+        lines(&metaqnn(&["evaluate", study, data().0, "--data-dir", &data().1, "--json"])).remove(0)["accuracy"].clone()
+    };
+    assert_eq!(accuracy(&whole), accuracy(&killed));
+    assert_eq!(accuracy(&whole), expected[0]["test_accuracy"]);
+}
+
+#[test]
+fn a_budget_becomes_a_number_of_epochs_that_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("a.study");
+    searched(&study);
+    let run = |more: &[&str]| {
+        let mut arguments = vec!["final", study.to_str().unwrap(), "--data-dir", "unused", "--json"];
+        arguments.extend(more);
+        lines(&metaqnn(&arguments)).remove(0)["networks"].as_array().unwrap().clone()
+    };
+    if data().0 != "digits" {
+        return;
+    }
+    // Too little for more than one network and one epoch.
+    let first = run(&["--budget", "0.001s"]);
+    assert_eq!((first.len(), first[0]["epochs"].as_u64()), (1, Some(1)));
+    assert_eq!(run(&["--budget", "10m"]), first);
+    assert_eq!(run(&["--models", "2"]).len(), 2);
+    let nothing = metaqnn(&["final", "nowhere.study"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(metaqnn(&["final", study.to_str().unwrap(), "--models", "0"]).status.code(), Some(2));
+}
