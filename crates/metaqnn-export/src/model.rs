@@ -2,6 +2,7 @@
 
 use metaqnn_core::graph::{Graph, MapShape, NetworkOptions};
 use metaqnn_core::space::Architecture;
+use metaqnn_core::study::wilson_interval;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
@@ -99,12 +100,7 @@ pub struct Measured {
 impl Measured {
     /// The 95 % confidence interval of the accuracy (Wilson's score interval).
     pub fn interval(&self) -> (f64, f64) {
-        const Z: f64 = 1.959_963_984_540_054;
-        let (share, images) = (self.test_accuracy, self.test_images.max(1) as f64);
-        let denominator = 1.0 + Z * Z / images;
-        let middle = (share + Z * Z / (2.0 * images)) / denominator;
-        let half = Z / denominator * (share * (1.0 - share) / images + Z * Z / (4.0 * images * images)).sqrt();
-        ((middle - half).max(0.0), (middle + half).min(1.0))
+        wilson_interval(self.test_accuracy, self.test_images)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Numbers, times and dates in words.
 
+use metaqnn_store::utc;
+
 /// `1.23 M`, `45.6 k`, `789`.
 pub(crate) fn count(number: u64) -> String {
     let value = number as f64;
@@ -27,17 +29,14 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// `2026-01-31 14:05 UTC` (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// `2026-01-31 14:05 UTC`.
 pub(crate) fn date(seconds: u64) -> String {
-    let shifted = seconds / 86_400 + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", seconds % 86_400 / 3_600, seconds % 3_600 / 60)
+    let mut text = utc(seconds);
+    // The seconds, of which nobody asks.
+    if let Some(colon) = text.rfind(':') {
+        text.replace_range(colon..colon + 3, "");
+    }
+    text
 }
 
 #[cfg(test)]

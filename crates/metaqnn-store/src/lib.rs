@@ -69,6 +69,7 @@ mod speed;
 
 pub use costs::{Cost, Costs};
 pub use error::StoreError;
+pub use lock::utc;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use study_file::StudyFile;
 pub use study_reader::{Counts, Detail, LoggedEvent, StoredTrial, StudyReader};

@@ -99,8 +99,8 @@ fn owner(file: &mut File) -> String {
     }
 }
 
-/// `seconds` since 1970-01-01 as a date and time of day, UTC, in the Gregorian calendar.
-fn utc(seconds: u64) -> String {
+/// `seconds` since 1970-01-01 as a date and time of day, UTC, in the Gregorian calendar: `2026-01-31 14:05:09 UTC`.
+pub fn utc(seconds: u64) -> String {
     // Days are counted from 0000-03-01, so that a leap day ends its year; 146,097 days are 400 years.
     let days = seconds / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -119,9 +119,7 @@ impl Checkpoint {
     /// there, whole.
     pub(crate) fn store(&self, path: &Path) -> Result<(), CheckpointError> {
         let failed = |source| CheckpointError { path: path.into(), source };
-        let mut part = OsString::from(path);
-        part.push(".part");
-        let part = PathBuf::from(part);
+        let part = part_of(path);
         let stored = self.write(&part).and_then(|()| fs::rename(&part, path)).and_then(|()| sync_folder(path));
         stored.map_err(|error| {
             // A full disk gets back what the part took.
@@ -166,6 +164,19 @@ impl Checkpoint {
         file.write_all(&bytes)?;
         file.sync_all()
     }
+}
+
+/// The file that a checkpoint is written to before it takes its place.
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = OsString::from(path);
+    part.push(".part");
+    part.into()
+}
+
+/// Removes the checkpoint at `path` and what a kill left of the next one. A file that cannot be removed is of no harm.
+pub fn remove_checkpoint(path: &Path) {
+    let _ = fs::remove_file(path);
+    let _ = fs::remove_file(part_of(path));
 }
 
 /// The name of a file, too, must survive the loss of power.

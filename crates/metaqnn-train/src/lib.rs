@@ -28,7 +28,7 @@ mod network;
 mod predictions;
 mod trainer;
 
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, remove_checkpoint};
 pub use device::{ComputeDevice, DeviceError, available_devices, parse_device};
 pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, normalizer};
 pub use learner::{Learner, StepLoss};

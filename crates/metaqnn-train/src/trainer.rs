@@ -140,7 +140,6 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         (Some(path), None, ComputeDevice::Cpu) => Checkpoint::load(path, identity),
         _ => None,
     };
-    let before = kept.as_ref().map_or(Duration::ZERO, |kept| kept.elapsed);
     let begin = Instant::now();
     let deadline = task.time_limit.and_then(|limit| begin.checked_add(limit));
     let watched = match task.valid {
@@ -148,14 +147,13 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         None => fixed_part(task.train, task.graph.classes() as usize, RESTART_IMAGES),
     };
     let tries = task.settings.restart.tries.max(1);
-    let mut history = History { identity, elapsed: before, epochs: 0, best: 0.0 };
+    let mut history = History { identity, elapsed: Duration::ZERO, epochs: 0, best: 0.0 };
     let mut attempt = 0;
     let mut resumed = None;
     if let Some(kept) = kept {
-        (history.epochs, history.best, attempt) = (kept.epochs_before, kept.best_before, kept.attempt);
-        resumed = Try::resumed(task, kept, &watched)?;
-        if resumed.is_none() {
-            (history, attempt) = (History { identity, elapsed: Duration::ZERO, epochs: 0, best: 0.0 }, 0);
+        let before = History { identity, elapsed: kept.elapsed, epochs: kept.epochs_before, best: kept.best_before };
+        if let Some(goes_on) = Try::resumed(task, kept, &watched)? {
+            (history, attempt, resumed) = (before, goes_on.attempt, Some(goes_on));
         }
     }
     loop {

@@ -254,29 +254,18 @@ impl FinalTrainings {
             }
             match pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
-                    let valid_accuracy = match &evaluation.outcome {
+                    if let Outcome::Failed {
+                        failure: failure @ (Failure::Worker { .. } | Failure::WorkerDied { .. }),
+                    } = &evaluation.outcome
+                    {
                         // Not the network's fault: it is not recorded as one that failed.
-                        Outcome::Failed {
-                            failure: failure @ (Failure::Worker { .. } | Failure::WorkerDied { .. }),
-                        } => {
-                            return Ok(Ended::Failed(failure.to_string()));
-                        }
-                        outcome => outcome.valid_accuracy().map(|accuracy| accuracy.value()),
-                    };
-                    let (epochs, train_seconds) = (evaluation.epochs, evaluation.train_seconds);
-                    self.file.store_candidate(&CandidateRecord { trial, valid_accuracy, epochs, train_seconds })?;
+                        return Ok(Ended::Failed(failure.to_string()));
+                    }
+                    self.file.store_candidate(&CandidateRecord::new(trial, &evaluation))?;
                     return Ok(Ended::Done);
                 }
                 Some(PoolEvent::Final(trial, Ok(result))) => {
-                    self.file.store_final(&FinalRecord {
-                        trial,
-                        test_accuracy: result.test_accuracy,
-                        test_images: result.test_images,
-                        epochs: result.epochs,
-                        train_seconds: result.train_seconds,
-                        train_losses: result.train_losses,
-                        weights: result.weights,
-                    })?;
+                    self.file.store_final(&FinalRecord::new(trial, result))?;
                     return Ok(Ended::Done);
                 }
                 Some(PoolEvent::Final(_, Err(reason))) => return Ok(Ended::Failed(reason)),
@@ -296,14 +285,10 @@ impl FinalTrainings {
         path.into()
     }
 
-    /// What a stored result has made useless. A file that cannot be removed is of no harm.
+    /// Removes what a stored result has made useless.
     fn remove_checkpoints(&self, trial: TrialNumber) {
         for stage in ["candidate", "final"] {
-            let path = self.checkpoint(trial, stage);
-            let mut part = path.clone().into_os_string();
-            part.push(".part");
-            let _ = std::fs::remove_file(path);
-            let _ = std::fs::remove_file(part);
+            metaqnn_train::remove_checkpoint(&self.checkpoint(trial, stage));
         }
     }
 }

@@ -96,10 +96,9 @@ impl Run {
             match pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
                     in_training -= 1;
-                    let valid_accuracy = evaluation.outcome.valid_accuracy().map(|accuracy| accuracy.value());
-                    let (epochs, train_seconds) = (evaluation.epochs, evaluation.train_seconds);
-                    self.file.store_candidate(&CandidateRecord { trial, valid_accuracy, epochs, train_seconds })?;
-                    progress.say(&candidate_line(trial, valid_accuracy));
+                    let record = CandidateRecord::new(trial, &evaluation);
+                    self.file.store_candidate(&record)?;
+                    progress.say(&candidate_line(trial, record.valid_accuracy));
                 }
                 Some(PoolEvent::Progress(worker, trial, step)) => {
                     if let Some(candidate) = candidates.iter().find(|candidate| candidate.record.trial == trial) {
@@ -136,16 +135,9 @@ impl Run {
             }
             match pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Final(trial, Ok(result))) => {
-                    self.file.store_final(&FinalRecord {
-                        trial,
-                        test_accuracy: result.test_accuracy,
-                        test_images: result.test_images,
-                        epochs: result.epochs,
-                        train_seconds: result.train_seconds,
-                        train_losses: result.train_losses,
-                        weights: result.weights,
-                    })?;
-                    return Ok(Some(result.test_accuracy));
+                    let record = FinalRecord::new(trial, result);
+                    self.file.store_final(&record)?;
+                    return Ok(Some(record.test_accuracy));
                 }
                 Some(PoolEvent::Final(trial, Err(reason))) => {
                     progress.say(&format!("the final training of trial {trial} failed: {reason}"));

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use metaqnn_core::study::{CandidateRecord, FinalRecord};
-use metaqnn_export::Measured;
+use metaqnn_core::study::{CandidateRecord, FinalRecord, wilson_interval};
 use metaqnn_store::{StoredTrial, StudyReader};
 use serde_json::{Value, json};
 
@@ -94,8 +93,7 @@ impl Row {
 
     /// The 95 % confidence interval of the test accuracy.
     fn interval(&self) -> (f64, f64) {
-        let FinalRecord { test_accuracy, test_images, train_seconds, .. } = self.measured;
-        Measured { test_accuracy, test_images, epochs: self.measured.epochs.into(), train_seconds }.interval()
+        wilson_interval(self.measured.test_accuracy, self.measured.test_images)
     }
 
     /// Seconds of both trainings.

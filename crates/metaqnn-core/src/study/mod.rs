@@ -1,6 +1,7 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
 mod candidates;
+mod confidence;
 mod final_plan;
 pub(crate) mod generators;
 mod pruning;
@@ -10,6 +11,7 @@ mod study;
 mod trial;
 
 pub use candidates::{FinishedNetwork, choose_candidates};
+pub use confidence::wilson_interval;
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
 pub use pruning::Pruning;
 pub use record::{

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trial::{Evaluation, TrialNumber};
 use crate::graph::MapShape;
+use crate::ports::FinalEvaluation;
 use crate::space::Architecture;
 
 /// What a study says of itself; written once, when it begins.
@@ -109,6 +110,18 @@ pub struct CandidateRecord {
     pub train_seconds: f64,
 }
 
+impl CandidateRecord {
+    /// What is kept of the evaluation of a candidate.
+    pub fn new(trial: TrialNumber, evaluation: &Evaluation) -> Self {
+        CandidateRecord {
+            trial,
+            valid_accuracy: evaluation.outcome.valid_accuracy().map(|accuracy| accuracy.value()),
+            epochs: evaluation.epochs,
+            train_seconds: evaluation.train_seconds,
+        }
+    }
+}
+
 /// The final training of a trial's architecture, measured on test data, with the weights that were measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinalRecord {
@@ -127,4 +140,12 @@ pub struct FinalRecord {
     /// The weights in safetensors format.
     #[serde(skip)]
     pub weights: Vec<u8>,
+}
+
+impl FinalRecord {
+    /// What is kept of a final training of the trial's architecture.
+    pub fn new(trial: TrialNumber, result: FinalEvaluation) -> Self {
+        let FinalEvaluation { test_accuracy, test_images, train_losses, epochs, train_seconds, weights } = result;
+        FinalRecord { trial, test_accuracy, test_images, epochs, train_seconds, train_losses, weights }
+    }
 }

@@ -1,5 +1,7 @@
 //! Error against size, and how sure an accuracy is.
 
+use metaqnn_core::study::wilson_interval;
+
 /// Which of the points (cost, error) no other point is at least as good as in both and better in one; in the order of their cost.
 pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();
@@ -17,15 +19,7 @@ pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
 
 /// Wilson's 95 % interval of an accuracy measured on so many images (Wilson, 1927). `None` of no images.
 pub fn interval(accuracy: f64, images: u64) -> Option<(f64, f64)> {
-    const Z: f64 = 1.959_964;
-    if images == 0 {
-        return None;
-    }
-    let n = images as f64;
-    let scale = 1.0 + Z * Z / n;
-    let centre = (accuracy + Z * Z / (2.0 * n)) / scale;
-    let half = Z / scale * (accuracy * (1.0 - accuracy) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Some(((centre - half).max(0.0), (centre + half).min(1.0)))
+    (images > 0).then(|| wilson_interval(accuracy, images))
 }
 
 #[cfg(test)]
