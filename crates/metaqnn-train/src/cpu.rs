@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub(crate) use self::network::CpuNetwork;
+use crate::initial_weights::InitialWeights;
 use crate::network::WeightsError;
 
 /// All that changes in a [`CpuLearner`] from step to step.
@@ -51,13 +52,13 @@ pub(crate) struct CpuLearner {
 }
 
 impl CpuLearner {
-    /// A network of `graph` for batches as the settings have them, with the weights in `weights` (safetensors).
-    pub(crate) fn new(
+    /// A network of `graph` for batches as the settings have them, with these weights.
+    pub(crate) fn new<W: InitialWeights>(
         graph: &Graph,
         settings: &TrainingSettings,
-        weights: &[u8],
+        weights: W,
         dropout: u64,
-    ) -> Result<Self, WeightsError> {
+    ) -> Result<Self, W::Error> {
         let network =
             CpuNetwork::new(graph, settings.batch_size.max(1) as usize, rayon::current_num_threads(), weights)?;
         let n = network.parameters().len();

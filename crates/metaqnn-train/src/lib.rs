@@ -23,6 +23,7 @@ mod checkpoint;
 mod cpu;
 mod device;
 mod evaluator;
+mod initial_weights;
 mod learner;
 mod network;
 mod predictions;

@@ -306,7 +306,7 @@ impl<'a> Try<'a> {
         Ok(Try {
             task,
             attempt,
-            learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout)?,
+            learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout),
             watched,
             threshold: Some(threshold(task, watched)),
             factor: rate_factor(task, attempt),

@@ -11,12 +11,12 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-use safetensors::SafeTensors;
 
 use super::convolution::{Convolution, Geometry, ReadyWeights, Scratch, chunk_images, chunks};
 use super::parameters::{Layout, Parameters};
 use super::signal::{Activation, Maps, Normalization, Signal, Slot, Statistics};
-use crate::network::{HostTensor, WeightsError, floats, serialized};
+use crate::initial_weights::InitialWeights;
+use crate::network::{HostTensor, WeightsError, serialized};
 
 /// A network, with what a batch leaves in it.
 pub(crate) struct CpuNetwork {
@@ -69,14 +69,18 @@ const DROPOUT_STEPS: f64 = 65_536.0;
 
 impl CpuNetwork {
     /// The network of `graph` for batches of at most `batch_size` images on `threads` threads, with these weights.
-    pub(crate) fn new(graph: &Graph, batch_size: usize, threads: usize, weights: &[u8]) -> Result<Self, WeightsError> {
+    pub(crate) fn new<W: InitialWeights>(
+        graph: &Graph,
+        batch_size: usize,
+        threads: usize,
+        mut weights: W,
+    ) -> Result<Self, W::Error> {
         let mut builder = Builder::new(graph, batch_size);
         for node in graph.nodes() {
             builder.add(&node.name, node.operation, node.output);
         }
         let Builder { layers, mut signals, mut parameters, .. } = builder;
-        let weights = SafeTensors::deserialize(weights)?;
-        parameters.load(&weights)?;
+        parameters.begin(&mut weights)?;
         for signal in &mut signals {
             if let Activation::Normalization(normalization) = &mut signal.maps.activation {
                 let shape = [normalization.channels];
@@ -84,11 +88,12 @@ impl CpuNetwork {
                     ("running_mean", &mut normalization.running_mean),
                     ("running_var", &mut normalization.running_variance),
                 ] {
-                    let loaded = floats(&weights, &format!("{}.{field}", normalization.name), &shape)?;
-                    values[..loaded.len()].copy_from_slice(&loaded);
+                    let begun = weights.tensor(&format!("{}.{field}", normalization.name), &shape)?;
+                    values[..begun.len()].copy_from_slice(&begun);
                 }
             }
         }
+        weights.end()?;
         let part = || Part {
             gradient: vec![0.0; parameters.values.len()],
             scratch: Scratch::default(),

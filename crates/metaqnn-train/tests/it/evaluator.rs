@@ -4,8 +4,6 @@ use metaqnn_core::ports::{CandidateJob, CandidateLength, Evaluator, FinalJob, Pr
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, TrialNumber};
 use metaqnn_train::{Network, NetworkEvaluator, map_shape, normalizer, parse_device, predict};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
 use crate::settings::{digits, plain};
 
@@ -117,8 +115,7 @@ fn the_final_training_gives_the_weights_that_were_scored() {
         metaqnn_core::graph::Graph::new(&final_job.architecture, map_shape(data.shape()), settings.network_options())
             .unwrap();
     let device = parse_device("flex").unwrap().burn();
-    let network = Network::new(&graph, &device, &mut ChaCha8Rng::seed_from_u64(99));
-    let network = network.with_safetensors(&result.weights).unwrap();
+    let network = Network::with_weights(&graph, &device, &result.weights).unwrap();
     let predictions = predict(&network, &data.test, &normalizer(&data, &settings), &device);
     assert_eq!(predictions.accuracy(&data.test.labels).value(), result.test_accuracy);
     assert_eq!(result.test_images, data.test.len() as u64);

@@ -128,7 +128,8 @@ fn compare(device: &str) {
 
         let two = images(0)[..2 * input.values() as usize].to_vec();
         let shape = [2, input.channels as usize, input.height as usize, input.width as usize];
-        let network = network.with_safetensors(&learner.to_safetensors().unwrap()).unwrap();
+        let weights = learner.to_safetensors().unwrap();
+        let network = Network::with_weights(&graph, &device.burn(), &weights).unwrap();
         let logits = network.forward(Tensor::from_data(TensorData::new(two, shape), &device.burn()));
         // Adam turns the rounding of gradients that batch normalization makes almost zero into whole steps, so there PyTorch
         // differs as much from itself on another number of threads. The running statistics are checked with SGD.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use metaqnn_core::graph::NetworkOptions;
 use rand::RngExt;
+use safetensors::SafeTensors;
 
 use super::*;
 use crate::Network;
+use crate::initial_weights::Stored;
 
 const IMAGES: usize = 4;
 const SMOOTHING: f64 = 0.1;
@@ -147,7 +149,7 @@ fn check_gradient(text: &str, input: &str, batch_norm: bool, threads: usize, che
     let graph = graph(text, input, batch_norm, 0.0);
     let bytes = weights(&graph);
     let (images, labels) = images_and_labels(&graph);
-    let mut network = CpuNetwork::new(&graph, IMAGES, threads, &bytes).unwrap();
+    let mut network = CpuNetwork::new(&graph, IMAGES, threads, Stored::new(&bytes).unwrap()).unwrap();
     network.forward(&images, Some(0));
     let loss = f64::from(network.loss_and_gradient(&labels, SMOOTHING as f32));
     network.backward(IMAGES);
@@ -218,7 +220,8 @@ fn gradients_of_wide_layers_equal_differences_of_the_loss() {
 fn dropout_keeps_its_share_and_hands_gradients_to_what_it_kept() {
     let graph = graph("[C(16,3,1), C(16,3,1), GAP(3), SM(3)]", "1x16x16", false, 0.4);
     let (images, _) = images_and_labels(&graph);
-    let mut network = CpuNetwork::new(&graph, IMAGES, 1, &weights(&graph)).unwrap();
+    let bytes = weights(&graph);
+    let mut network = CpuNetwork::new(&graph, IMAGES, 1, Stored::new(&bytes).unwrap()).unwrap();
     network.forward(&images, Some(5));
     let dropouts: Vec<usize> =
         (0..network.layers.len()).filter(|&index| matches!(network.layers[index], Layer::Dropout { .. })).collect();
