@@ -23,7 +23,7 @@ enum Engine {
     Burn(Box<BurnLearner>, ComputeDevice),
 }
 
-/// The loss of a step, the mean cross-entropy in nats.
+/// The loss of a step, the mean cross-entropy in nats, weighted where classes have weights.
 #[derive(Clone, Debug)]
 pub enum StepLoss {
     /// It is known.
@@ -114,6 +114,18 @@ impl Learner {
 
     fn on_burn(learner: BurnLearner, device: &ComputeDevice) -> Self {
         Learner { engine: Engine::Burn(Box::new(learner), device.clone()) }
+    }
+
+    /// From now on an image counts in the loss by the weight of its class: of a batch the loss is Σ w·loss / Σ w over its images.
+    /// `None`: all the same.
+    ///
+    /// That is PyTorch's `CrossEntropyLoss(weight, reduction="mean")`. With label smoothing it differs: here the weight is the image's,
+    /// whatever its target is spread over, so that heavy classes do not draw the probabilities of all images to them.
+    pub fn weight_classes(&mut self, weights: Option<Vec<f32>>) {
+        match &mut self.engine {
+            Engine::Cpu(learner) => learner.weight_classes(weights),
+            Engine::Burn(learner, _) => learner.weight_classes(weights.as_deref()),
+        }
     }
 
     /// One step of the optimizer on a batch: `images` NCHW, `labels` N. Gives the loss before the step.

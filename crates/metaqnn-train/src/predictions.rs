@@ -42,6 +42,11 @@ impl Predictions {
         self.probabilities.chunks_exact(self.classes.max(1))
     }
 
+    /// All probabilities, images × classes.
+    pub fn into_probabilities(self) -> Vec<f32> {
+        self.probabilities
+    }
+
     /// The most probable class of each image, of equally probable ones the first.
     pub fn predicted_classes(&self) -> impl ExactSizeIterator<Item = usize> {
         self.probabilities().map(|row| {

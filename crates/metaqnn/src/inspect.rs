@@ -10,11 +10,15 @@ use crate::{coordinator, display, setup};
 
 /// The best models.
 pub(crate) fn top(arguments: &TopArguments) -> Result<i32> {
-    let trials = StudyReader::open(&arguments.study.study)?.top(arguments.n)?;
+    let reader = StudyReader::open(&arguments.study.study)?;
+    let trials = reader.top(arguments.n)?;
     if arguments.study.json {
         println!("{}", json!(trials.iter().map(display::trial_json).collect::<Vec<_>>()));
     } else {
         print!("{}", display::table(&trials));
+        if let Some(ensemble) = reader.ensemble()? {
+            println!("{}", display::ensemble_line(&ensemble));
+        }
     }
     Ok(0)
 }
@@ -59,6 +63,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
                 "trials": counts.trials(), "models": counts.models(), "repeats": counts.repeats,
                 "run_seconds": reader.run_seconds()?, "verified_events": verified,
                 "costs": display::costs_json(&reader.costs()?),
+                "ensemble": reader.ensemble()?.as_ref().map(display::ensemble_json),
             })
         );
     } else {
@@ -78,6 +83,9 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
             println!("verified: replaying the log gives the stored Q-table hash at each of {events} events");
         }
         print!("{}", display::table(&reader.top(10)?));
+        if let Some(ensemble) = reader.ensemble()? {
+            println!("{}", display::ensemble_line(&ensemble));
+        }
     }
     Ok(0)
 }

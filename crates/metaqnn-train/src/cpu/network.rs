@@ -253,26 +253,31 @@ impl CpuNetwork {
         }
     }
 
-    /// The mean cross-entropy of the batch against `labels` in nats; its gradient by the logits takes their place.
-    pub(super) fn loss_and_gradient(&mut self, labels: &[i32], smoothing: f32) -> f32 {
+    /// The mean cross-entropy of the batch against `labels` in nats, images weighted by their class where classes have weights; its
+    /// gradient by the logits takes their place.
+    pub(super) fn loss_and_gradient(&mut self, labels: &[i32], smoothing: f32, weights: Option<&[f32]>) -> f32 {
         let Some(logits) = self.signals.last_mut() else { return f32::NAN };
         let stored = logits.maps.size.channels;
         let classes = self.classes;
         let mut exponential = vec![0.0; classes];
-        let part = 1.0 / labels.len() as f32;
+        let weight = |label: i32| weights.map_or(1.0, |weights| weights[label as usize]);
+        let all = labels.iter().map(|&label| weight(label)).sum::<f32>();
         let mut loss = 0.0;
         for (logits, &label) in logits.values.chunks_exact_mut(stored).zip(labels) {
+            let part = weight(label) / all;
+            let mut of_image = 0.0;
             let logits = &mut logits[..classes];
             let sum = exponentials(logits, &mut exponential);
             let logarithm = f64::from(sum).ln() + f64::from(greatest(logits));
             for (class, (logit, &exponential)) in logits.iter_mut().zip(&exponential).enumerate() {
                 let hit = if class == label as usize { 1.0 - smoothing } else { 0.0 };
                 let target = hit + smoothing / classes as f32;
-                loss += f64::from(target) * (logarithm - f64::from(*logit));
+                of_image += f64::from(target) * (logarithm - f64::from(*logit));
                 *logit = (exponential / sum - target) * part;
             }
+            loss += f64::from(weight(label)) * of_image;
         }
-        (loss / labels.len() as f64) as f32
+        (loss / f64::from(all)) as f32
     }
 
     /// Class probabilities of the batch are added to `to`.

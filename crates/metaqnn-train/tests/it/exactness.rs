@@ -106,6 +106,11 @@ fn compare(device: &str) {
         let network = Network::new(&graph, &device.burn(), &mut ChaCha8Rng::seed_from_u64(0));
         let weights = hashed_weights(&network);
         let mut learner = Learner::with_weights(&graph, &settings, &device, &weights, 0).unwrap();
+        learner.weight_classes(
+            case["class_weights"]
+                .as_array()
+                .map(|weights| weights.iter().map(|weight| weight.as_f64().unwrap() as f32).collect()),
+        );
 
         let images = |batch: usize| -> Vec<f32> {
             let count = BATCH * input.values() as usize;

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod disk_full;
 mod early_stop;
+mod ensembles;
 mod exports;
 #[cfg(target_os = "linux")]
 mod finals;
