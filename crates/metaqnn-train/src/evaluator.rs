@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metaqnn_core::early_stopping::NetworkFeatures;
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::{
     CandidateJob, CandidateLength, Evaluator, FinalEvaluation, FinalJob, TrainingProgress, TrialJob,
@@ -16,7 +17,7 @@ use metaqnn_core::study::{Evaluation, Failure};
 use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
 use crate::device::{ComputeDevice, DeviceError, parse_device};
-use crate::trainer::{TrainingEnd, TrainingTask, fixed_part, train};
+use crate::trainer::{EarlyStop, TrainingEnd, TrainingTask, fixed_part, train};
 
 /// Why there is no evaluator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,7 +126,7 @@ impl NetworkEvaluator {
                 normalizer: &normalizer,
                 augmentation: augmentation(data, settings),
                 seed: job.seed,
-                prune: None,
+                stop: None,
                 time_limit: job.time_limit_seconds.map(duration),
                 epochs: job.epochs,
                 checkpoint: job.checkpoint.as_deref(),
@@ -163,7 +164,10 @@ impl Evaluator for NetworkEvaluator {
             normalizer: &self.normalizer,
             augmentation: augmentation(&self.data, &self.search),
             seed: job.seed,
-            prune: job.prune,
+            stop: job.stop.as_ref().map(|rule| EarlyStop {
+                rule,
+                network: NetworkFeatures::of(&job.architecture, graph.params(), self.search.learning_rate),
+            }),
             time_limit: None,
             epochs: None,
             checkpoint: None,
@@ -197,7 +201,7 @@ impl Evaluator for NetworkEvaluator {
             normalizer: &normalizer(data, &settings),
             augmentation: augmentation(data, &settings),
             seed: job.seed,
-            prune: None,
+            stop: None,
             time_limit,
             epochs,
             checkpoint: job.checkpoint.as_deref(),

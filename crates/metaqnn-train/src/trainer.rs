@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
+use metaqnn_core::early_stopping::{LearningCurve, NetworkFeatures, StopReason, StopRule};
 use metaqnn_core::graph::Graph;
-use metaqnn_core::ports::{PruneRule, TrainingProgress};
-use metaqnn_core::settings::{Schedule, TrainingSettings};
+use metaqnn_core::ports::TrainingProgress;
+use metaqnn_core::settings::TrainingSettings;
 use metaqnn_core::study::{Accuracy, CurvePoint, Evaluation, Failure, Outcome};
 use metaqnn_data::{Augmentation, Batches, LabelledImages, Normalizer, stratified_subset};
 use rand::Rng;
@@ -37,7 +38,7 @@ pub struct TrainingTask<'a> {
     /// Seed of initial weights, order of images, dropout and augmentation.
     pub seed: u64,
     /// When to stop early.
-    pub prune: Option<PruneRule>,
+    pub stop: Option<EarlyStop<'a>>,
     /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the
     /// settings.
     pub time_limit: Option<Duration>,
@@ -50,15 +51,33 @@ pub struct TrainingTask<'a> {
     pub device: &'a ComputeDevice,
 }
 
+/// When a training is stopped before its end.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlyStop<'a> {
+    /// Asked after each epoch but the last.
+    pub rule: &'a StopRule,
+    /// What the rule knows of the network; the learning rate is that of the try.
+    pub network: NetworkFeatures,
+}
+
+impl EarlyStop<'_> {
+    /// Why the training with `curve` is to be stopped after its last epoch; `None` where it is to go on.
+    fn decide(&self, learning_rate: f64, curve: &[CurvePoint]) -> Option<StopReason> {
+        let network = NetworkFeatures { learning_rate: Some(learning_rate), ..self.network };
+        let curve = LearningCurve::of(network, curve);
+        self.rule.decide(&curve, curve.epochs())
+    }
+}
+
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrainingEnd {
     /// After its last epoch.
     Complete,
-    /// By the rule of [`TrainingTask::prune`].
-    Pruned {
+    /// By the rule of [`TrainingTask::stop`].
+    Stopped {
         /// What the rule saw.
-        reason: String,
+        reason: StopReason,
     },
     /// Without a network that learned.
     Failed(Failure),
@@ -101,7 +120,7 @@ impl Training {
         let valid_accuracy = self.best_valid_accuracy.unwrap_or(Accuracy::of(0, 0));
         let outcome = match &self.end {
             TrainingEnd::Complete => Outcome::Complete { valid_accuracy },
-            TrainingEnd::Pruned { reason } => Outcome::Pruned { valid_accuracy, reason: reason.clone() },
+            TrainingEnd::Stopped { reason } => Outcome::Pruned { valid_accuracy, reason: (*reason).into() },
             TrainingEnd::Failed(failure) => Outcome::Failed { failure: failure.clone() },
         };
         Evaluation {
@@ -127,7 +146,8 @@ const RESTART_IMAGES: usize = 2_000;
 ///
 /// The restart rule (spec 3): after one epoch or `min_steps` steps, whichever is more, a network whose validation
 /// accuracies are all at or below the threshold is begun again, with fresh weights and a smaller learning rate. A loss
-/// that is not finite until then is the end of a try as well; later it is the end of the training.
+/// that is not finite until then is the end of a try as well; later it is the end of the training. Where the settings say so, a
+/// try ends already after its first `loss_steps` steps if its training loss is then that of guessing.
 ///
 /// The same task gives the same training, bit for bit, on one thread of the same CPU, unless it has a time limit.
 ///
@@ -158,7 +178,8 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
     }
     loop {
         if attempt > 0 && resumed.is_none() {
-            report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate: initial_rate(task, attempt) });
+            let learning_rate = task.settings.learning_rate_of_try(attempt);
+            report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate });
         }
         let mut this_try = match resumed.take() {
             Some(resumed) => resumed,
@@ -170,13 +191,21 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         attempt += 1;
         let another = attempt < tries && deadline.is_none_or(|deadline| Instant::now() < deadline);
         let end = match end {
-            TryEnd::NoBetterThanChance | TryEnd::NotFinite { early: true, .. } if another => continue,
+            TryEnd::NoBetterThanChance | TryEnd::LossOfGuessing { .. } | TryEnd::NotFinite { early: true, .. }
+                if another =>
+            {
+                continue;
+            }
             TryEnd::NoBetterThanChance => {
                 TrainingEnd::Failed(Failure::FailedToLearn { valid_accuracy: history.best, tries: attempt })
             }
+            TryEnd::LossOfGuessing { loss, guessing } => {
+                let steps = task.settings.restart.loss_steps;
+                TrainingEnd::Failed(Failure::LossOfGuessing { loss, guessing, steps, tries: attempt })
+            }
             TryEnd::NotFinite { epoch, .. } => TrainingEnd::Failed(Failure::LossNotFinite { epoch }),
             TryEnd::Complete => TrainingEnd::Complete,
-            TryEnd::Pruned { reason } => TrainingEnd::Pruned { reason },
+            TryEnd::Stopped { reason } => TrainingEnd::Stopped { reason },
         };
         return Ok(Training {
             learner: this_try.learner,
@@ -207,7 +236,7 @@ impl TrainingTask<'_> {
             self.valid.map(images),
             self.augmentation,
             self.seed,
-            self.prune,
+            self.stop,
             self.epochs,
             env!("CARGO_PKG_VERSION"),
         ))
@@ -252,23 +281,11 @@ fn generator(seed: u64, attempt: u32, purpose: Purpose) -> ChaCha8Rng {
     rng
 }
 
-/// Factor of the learning rate in a try, counted from 0.
-fn rate_factor(task: &TrainingTask<'_>, attempt: u32) -> f64 {
-    task.settings.restart.factor.powi(attempt as i32)
-}
-
-fn initial_rate(task: &TrainingTask<'_>, attempt: u32) -> f64 {
-    let rate = match &task.settings.schedule {
-        Schedule::Piecewise { stretches } => stretches.first().map_or(task.settings.learning_rate, |(rate, _)| *rate),
-        Schedule::Step { .. } | Schedule::OneCycle { .. } => task.settings.learning_rate,
-    };
-    rate * rate_factor(task, attempt)
-}
-
 enum TryEnd {
     Complete,
-    Pruned { reason: String },
+    Stopped { reason: StopReason },
     NoBetterThanChance,
+    LossOfGuessing { loss: f64, guessing: f64 },
     NotFinite { epoch: u32, early: bool },
 }
 
@@ -309,7 +326,7 @@ impl<'a> Try<'a> {
             learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout)?,
             watched,
             threshold: Some(threshold(task, watched)),
-            factor: rate_factor(task, attempt),
+            factor: task.settings.restart.rate_factor(attempt),
             begin: Instant::now(),
             deadline,
             order: generator(task.seed, attempt, Purpose::Order),
@@ -334,7 +351,7 @@ impl<'a> Try<'a> {
             learner,
             watched,
             threshold: kept.threshold,
-            factor: rate_factor(task, kept.attempt),
+            factor: task.settings.restart.rate_factor(kept.attempt),
             begin: Instant::now(),
             deadline: None,
             order: kept.order,
@@ -382,6 +399,10 @@ impl<'a> Try<'a> {
         let total_steps = steps_in_epoch * epochs as usize;
         let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
         let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
+        let restart = &task.settings.restart;
+        // Of a shorter epoch the accuracy tells more, and as soon.
+        let loss_steps = Some(restart.loss_steps as usize).filter(|&steps| steps < steps_in_epoch).unwrap_or(0);
+        let mut first_losses = LossMeter::default();
         let mut last_report = Instant::now();
         for epoch in self.epochs.. {
             self.epochs = epoch + 1;
@@ -395,8 +416,13 @@ impl<'a> Try<'a> {
                 let is_stretched = self.deadline.is_some() || epochs != nominal_epochs;
                 let schedule_epoch = if is_stretched { (progress * f64::from(nominal_epochs)) as u32 } else { epoch };
                 let rate = task.settings.schedule.learning_rate(task.settings.learning_rate, schedule_epoch, progress);
-                loss.add(self.learner.step(batch.images, batch.labels, rate * self.factor), batch.labels.len());
+                let step_loss = self.learner.step(batch.images, batch.labels, rate * self.factor);
                 self.steps += 1;
+                // The first half of the steps also has the losses before anything was learned.
+                if self.steps <= loss_steps && 2 * self.steps > loss_steps {
+                    first_losses.add(step_loss.clone(), batch.labels.len());
+                }
+                loss.add(step_loss, batch.labels.len());
                 if self.steps.is_multiple_of(read_every) && !loss.read().is_finite() {
                     return Ok(self.not_finite(epoch));
                 }
@@ -404,6 +430,14 @@ impl<'a> Try<'a> {
                     last_report = Instant::now();
                     let progress = self.progress(self.steps, total_steps);
                     report(TrainingProgress::Step { progress, train_loss: loss.read() });
+                }
+                if self.steps == loss_steps {
+                    let class_counts = task.train.class_counts(task.graph.classes() as usize);
+                    let guessing = task.settings.loss_of_guessing(&class_counts);
+                    let loss = first_losses.read();
+                    if loss > guessing - restart.loss_margin {
+                        return Ok(TryEnd::LossOfGuessing { loss, guessing });
+                    }
                 }
                 // At an epoch's end its own accuracy is looked at, below.
                 if self.steps == look_after && !self.steps.is_multiple_of(steps_in_epoch) && self.threshold.is_some() {
@@ -440,15 +474,9 @@ impl<'a> Try<'a> {
             if last {
                 break;
             }
-            if let Some(rule) = task.prune
-                && rule.epoch == epoch + 1
-                && valid_accuracy < rule.valid_accuracy
-            {
-                let reason = format!(
-                    "validation accuracy {valid_accuracy:.4} after epoch {} is below {:.4}",
-                    rule.epoch, rule.valid_accuracy
-                );
-                return Ok(TryEnd::Pruned { reason });
+            let learning_rate = task.settings.learning_rate_of_try(self.attempt);
+            if let Some(reason) = task.stop.and_then(|stop| stop.decide(learning_rate, &self.curve)) {
+                return Ok(TryEnd::Stopped { reason });
             }
             self.keep(history, begin)?;
         }
