@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--rules", nargs="+", default=["none", "prediction", "rank"], metavar="RULE[:KEY=VALUE,…]")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings for every run")
     parser.add_argument("--max-layers", type=int)
+    parser.add_argument("--size", help="resizes the images, as HxW")
     parser.add_argument("--program", default=os.environ.get("CARGO_TARGET_DIR", "target") + "/release/metaqnn")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("target/early-stopping"))
     arguments = parser.parse_args()
@@ -78,6 +79,7 @@ def run(arguments, rule, seed):
     command = [arguments.program, "search", arguments.data, "--preset", arguments.preset, "--models", str(arguments.models)]
     command += ["--seed", str(seed), "--workers", "1", "--threads", "1", "--json"]
     command += ["--max-layers", str(arguments.max_layers)] if arguments.max_layers else []
+    command += ["--size", arguments.size] if arguments.size else []
     command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
     for assignment in settings:
         command += ["--set", assignment]

@@ -23,7 +23,7 @@ fn settings(rule: StoppingRule, reward: StoppedReward) -> Settings {
 }
 
 fn study(settings: &Settings) -> Study {
-    let space = SearchSpace::new(settings.space.clone(), INPUT, 10).unwrap();
+    let space = SearchSpace::new(settings.space.clone(), INPUT, 10).expect("sound");
     Study::new(settings.clone(), space, 5)
 }
 
@@ -37,7 +37,7 @@ fn accuracy(architecture: &Architecture, epoch: u32) -> f64 {
 
 /// What a worker that is given `rule` makes of it.
 fn train(settings: &Settings, architecture: &Architecture, rule: Option<&StopRule>) -> Evaluation {
-    let graph = Graph::new(architecture, INPUT, settings.training.network_options()).unwrap();
+    let graph = Graph::new(architecture, INPUT, settings.training.network_options()).expect("legal");
     let network = NetworkFeatures::of(architecture, graph.params(), settings.training.learning_rate);
     let mut curve = Vec::new();
     let mut stopped = None;
@@ -51,7 +51,7 @@ fn train(settings: &Settings, architecture: &Architecture, rule: Option<&StopRul
         }
     }
     let best = curve.iter().map(|point| point.valid_accuracy).fold(0.0, f64::max);
-    let valid_accuracy = Accuracy::new(best).unwrap();
+    let valid_accuracy = Accuracy::new(best).expect("in [0, 1]");
     let outcome = match stopped {
         Some(reason) => Outcome::Pruned { valid_accuracy, reason: reason.into() },
         None => Outcome::Complete { valid_accuracy },
@@ -66,7 +66,7 @@ fn go_on(settings: &Settings, study: &mut Study, stopping: &mut TrialStopping) -
         let event = match study.ask(0.0, 0.0) {
             Ask::Trial(asked) => {
                 let evaluation = train(settings, &asked.architecture, stopping.rule().as_ref());
-                study.tell(asked.trial, evaluation, 0.0).unwrap()
+                study.tell(asked.trial, evaluation, 0.0).expect("in training")
             }
             Ask::Event(event) => *event,
             other => panic!("{other:?}"),
