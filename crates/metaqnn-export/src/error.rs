@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum ExportError {
     /// A file or folder could not be written or read.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// Which.
         path: PathBuf,
@@ -18,12 +18,12 @@ pub enum ExportError {
         source: std::io::Error,
     },
     /// There is no room left for a file.
-    #[error("{}: no space left to write it ({source}); free some and run the same command again: nothing was left behind", path.display())]
+    #[error("{}: no space left to write it ({reason}); free some and run the same command again: nothing was left behind", path.display())]
     DiskFull {
         /// Which.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        reason: String,
     },
     /// There is something where the folder is to be.
     #[error("{}: there is something already; choose another folder, or remove it first", path.display())]
@@ -88,7 +88,7 @@ impl ExportError {
         move |source| match source.kind() {
             // A quota or a limit on the size of files looks no different to who runs into it.
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                ExportError::DiskFull { path: path.into(), source }
+                ExportError::DiskFull { path: path.into(), reason: source.to_string() }
             }
             _ => ExportError::Io { path: path.into(), action, source },
         }

@@ -177,7 +177,7 @@ impl ExportError {
         let seen = |path: PathBuf| path.strip_prefix(temporary).map_or(path.clone(), |rest| folder.join(rest));
         match self {
             ExportError::Io { path, action, source } => ExportError::Io { path: seen(path), action, source },
-            ExportError::DiskFull { path, source } => ExportError::DiskFull { path: seen(path), source },
+            ExportError::DiskFull { path, reason } => ExportError::DiskFull { path: seen(path), reason },
             error => error,
         }
     }
