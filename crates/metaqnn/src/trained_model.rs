@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use metaqnn_core::graph::MapShape;
-use metaqnn_core::settings::Settings;
 use metaqnn_core::study::TrialNumber;
 use metaqnn_data::{DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 use metaqnn_export::{
@@ -62,7 +61,7 @@ fn of_study(
     let untrained = || format!("{}: trial {number} has no stored weights", path.display());
     let weights = reader.final_weights(number)?.with_context(untrained)?;
     let measured = reader.finals()?.into_iter().find(|record| record.trial == number).with_context(untrained)?;
-    let settings = Settings::from_toml(&header.settings).context("the study's settings cannot be read")?;
+    let settings = setup::checked(&setup::document_of_study(path, &header)?)?;
     let training = settings.final_phase.training;
     let (data, _) = setup::data_of_study(path, &header, data_dir)?;
     let weights = Weights::from_safetensors(&weights)

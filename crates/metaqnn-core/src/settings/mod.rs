@@ -6,7 +6,7 @@ mod training;
 mod violation;
 
 pub use crate::agent::AgentName;
-pub use preset::{Preset, SettingsError, merge, set};
+pub use preset::{Preset, SettingsError, merge, parse, set};
 pub use study_settings::{FinalSettings, LimitSettings, PruningSettings, SearchSettings, Settings};
 pub use training::{AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings};
 pub use violation::Violation;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
+mod bad_inputs;
 mod early_stop;
 mod exports;
 #[cfg(target_os = "linux")]
