@@ -238,6 +238,8 @@ fn failure(format: ImageFormat, error: &ImageError) -> String {
         ImageError::Unsupported(_) => "not supported",
         _ => "damaged or cut",
     };
+    // One line, whatever the decoder says.
+    let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
     format!("{format:?}: {what} ({})", cause.trim_end_matches('.'))
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use metaqnn_data::{DataArgument, DataError, DataSource, SplitSettings, load, load_argument};
+use metaqnn_data::{DataArgument, DataError, DataSource, ImageShape, SplitSettings, load, load_argument, read_image};
 
 use crate::made::{cats_and_dogs, encoded, grey, npy, npz, pixel_table, png, twelve, twelve_labels, write};
 
@@ -473,6 +473,18 @@ fn a_pipe_is_not_waited_for() {
     let argument = DataArgument::Own(folder.path().to_owned());
     let error = load_argument(&argument, Path::new(""), None, &SplitSettings::default()).unwrap_err().to_string();
     assert!(error.ends_with("cat/x.png: expected an image file, found something else"), "{error}");
+}
+
+/// Found by fuzzing.
+#[test]
+fn what_a_decoder_says_in_lines_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&folder.path().join("x.jpg"), include_bytes!("../fixtures/fuzzed/long_segment.jpg"));
+    let error = read_image(&file, ImageShape { channels: 1, height: 8, width: 8 }, 255).unwrap_err().to_string();
+    assert!(
+        error.ends_with("x.jpg: Jpeg: damaged or cut (I/O errors Not enough bytes, expected 162 but found 154)"),
+        "{error}"
+    );
 }
 
 #[test]
