@@ -28,7 +28,12 @@ CASES = [
     ("smoothing_and_decay", (3, 16, 16), "[C(6,1,1), P(3,2), C(8,3,1), FC(16), SM(10)]", False, 0.1, "adamw"),
     ("momentum", (3, 16, 16), "[C(6,3,1), P(3,2), C(8,3,1), FC(16), SM(10)]", False, 0.0, "sgd"),
     ("nesterov", (1, 12, 12), "[C(8,5,1), P(5,3), FC(16), SM(10)]", True, 0.0, "nesterov"),
+    ("class_weights", (3, 16, 16), "[C(6,1,1), P(3,2), C(8,3,1), FC(16), SM(10)]", False, 0.0, "weighted-sgd"),
+    ("class_weights_and_smoothing", (1, 12, 12), "[C(8,5,1), P(5,3), FC(16), SM(10)]", False, 0.1, "weighted-sgd"),
 ]
+
+# Of the classes, in the cases that weight them.
+WEIGHTS = [0.5, 1.0, 2.0, 0.25, 4.0, 1.5, 0.75, 1.0, 3.0, 0.125]
 
 
 def hashed(name: str, count: int) -> numpy.ndarray:
@@ -105,15 +110,26 @@ def optimizer(kind: str, parameters):
             return torch.optim.Adam(parameters, lr=0.001)
         case "adamw":
             return torch.optim.AdamW(parameters, lr=0.001, weight_decay=0.05)
-        case "sgd":
+        case "sgd" | "weighted-sgd":
             return torch.optim.SGD(parameters, lr=0.02, momentum=0.9, weight_decay=5e-4)
         case "nesterov":
             return torch.optim.SGD(parameters, lr=0.02, momentum=0.9, weight_decay=5e-4, nesterov=True)
 
 
+def loss_function(kind: str, smoothing: float):
+    """PyTorch's loss; with weights and smoothing each image is weighted by its class, whatever its target is spread over."""
+    if kind != "weighted-sgd":
+        return nn.CrossEntropyLoss(label_smoothing=smoothing)
+    weights = torch.tensor(WEIGHTS)
+    if smoothing == 0.0:
+        return nn.CrossEntropyLoss(weight=weights)
+    of_images = nn.CrossEntropyLoss(label_smoothing=smoothing, reduction="none")
+    return lambda logits, labels: (of_images(logits, labels) * weights[labels]).sum() / weights[labels].sum()
+
+
 def run(name, shape, architecture, batch_norm, smoothing, kind):
     net = network(architecture, shape, batch_norm)
-    step_with, loss_of = optimizer(kind, net.parameters()), nn.CrossEntropyLoss(label_smoothing=smoothing)
+    step_with, loss_of = optimizer(kind, net.parameters()), loss_function(kind, smoothing)
     batches = []
     for batch in range(BATCHES):
         pixels = hashed(f"images{batch}", BATCH * math.prod(shape)).astype(numpy.float32)
@@ -136,7 +152,8 @@ def run(name, shape, architecture, batch_norm, smoothing, kind):
         "architecture": architecture,
         "batch_norm": batch_norm,
         "label_smoothing": smoothing,
-        "optimizer": kind,
+        "optimizer": kind.removeprefix("weighted-"),
+        "class_weights": WEIGHTS if kind.startswith("weighted-") else None,
         "losses": losses,
         # Of the first two images after the last step, in evaluation mode.
         "logits": logits.flatten().tolist(),

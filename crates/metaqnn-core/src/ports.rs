@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::space::Architecture;
 use crate::study::{
-    CandidateRecord, CurvePoint, Evaluation, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader,
-    TrialNumber,
+    CandidateRecord, CurvePoint, EnsembleRecord, Evaluation, EventRecord, FinalRecord, PlannedTraining, RaisedLimits,
+    StudyHeader, TrialNumber,
 };
 
 /// A network to train.
@@ -102,6 +102,29 @@ pub enum TrainingProgress {
     },
 }
 
+/// What the training of a candidate gives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateEvaluation {
+    /// What came of it; a network that did not learn is a failure in it.
+    pub evaluation: Evaluation,
+    /// Class probabilities of the validation images after the last step, images × classes; empty where it did not learn.
+    #[serde(skip)]
+    pub probabilities: Vec<f32>,
+}
+
+/// Why a job of the final phase has no result, though its network may be a good one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum JobError {
+    /// This network gives none; others may. For example the loss was not finite, or the memory of the device did not suffice.
+    #[error("{0}")]
+    Network(String),
+    /// Nothing can be kept here, a full disk for example: every other job would end the same way.
+    #[error("{0}")]
+    Storage(String),
+}
+
 /// What a final training gives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinalEvaluation {
@@ -129,18 +152,26 @@ pub trait Evaluator {
     fn evaluate(&mut self, job: &TrialJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation;
 
     /// Trains and validates a candidate for the final training.
-    fn evaluate_candidate(&mut self, job: &CandidateJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation;
+    ///
+    /// # Errors
+    ///
+    /// [`JobError`] where that could not be done; a network that did not learn is no error.
+    fn evaluate_candidate(
+        &mut self,
+        job: &CandidateJob,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<CandidateEvaluation, JobError>;
 
     /// Trains on training and validation data and measures once on the test data.
     ///
     /// # Errors
     ///
-    /// Says in words why there is no trained network, for example that the loss was not finite.
+    /// [`JobError`] says in words why there is no trained network, for example that the loss was not finite.
     fn evaluate_final(
         &mut self,
         job: &FinalJob,
         report: &mut dyn FnMut(TrainingProgress),
-    ) -> Result<FinalEvaluation, String>;
+    ) -> Result<FinalEvaluation, JobError>;
 }
 
 /// Keeps a study.
@@ -180,14 +211,15 @@ pub trait Storage {
     /// When it could not be stored, or the trial is not there.
     fn store_candidate(&mut self, record: &CandidateRecord) -> Result<(), Self::Error>;
 
-    /// The candidates, best validation accuracy first, those that failed last.
+    /// The candidates, best validation accuracy first, those that failed last, without their probabilities.
     ///
     /// # Errors
     ///
     /// When the storage cannot be read.
     fn candidates(&self) -> Result<Vec<CandidateRecord>, Self::Error>;
 
-    /// Stores the result and weights of a final training in one durable transaction; replaces an earlier one of the same trial.
+    /// Stores the result and weights of a final training in one durable transaction; replaces an earlier one of the same trial, and
+    /// with it goes the ensemble that had that one as a member.
     ///
     /// # Errors
     ///
@@ -200,6 +232,20 @@ pub trait Storage {
     ///
     /// When the storage cannot be read.
     fn finals(&self) -> Result<Vec<FinalRecord>, Self::Error>;
+
+    /// Stores the ensemble in one durable transaction, in place of an earlier one; `None`: there is none any more.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored, or a member has no final training.
+    fn store_ensemble(&mut self, ensemble: Option<&EnsembleRecord>) -> Result<(), Self::Error>;
+
+    /// The ensemble, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn ensemble(&self) -> Result<Option<EnsembleRecord>, Self::Error>;
 
     /// Adds trainings to the plan of what is trained fully, behind those that are there, in one durable transaction.
     ///

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Write};
 use std::sync::mpsc;
 
-use metaqnn_core::ports::{Evaluator, TrainingProgress};
+use metaqnn_core::ports::{CandidateEvaluation, Evaluator, TrainingProgress};
 use serde::Serialize;
 
 use crate::protocol::{Job, Report, WorkerSetup};
@@ -52,16 +52,19 @@ pub fn serve(evaluator: Result<&mut dyn Evaluator, String>) -> io::Result<()> {
                 let evaluation = evaluator.evaluate(&job, &mut report);
                 say(&Report::Evaluated(evaluation), &[])?;
             }
-            Job::Candidate(job) => {
-                let evaluation = evaluator.evaluate_candidate(&job, &mut report);
-                say(&Report::Evaluated(evaluation), &[])?;
-            }
+            Job::Candidate(job) => match evaluator.evaluate_candidate(&job, &mut report) {
+                Ok(CandidateEvaluation { evaluation, probabilities }) => {
+                    let bytes: Vec<u8> = probabilities.iter().flat_map(|p| p.to_le_bytes()).collect();
+                    say(&Report::Candidate(evaluation, bytes.len() as u64), &bytes)?;
+                }
+                Err(error) => say(&Report::JobFailed(error), &[])?,
+            },
             Job::Final(job) => match evaluator.evaluate_final(&job, &mut report) {
                 Ok(mut result) => {
                     let weights = std::mem::take(&mut result.weights);
                     say(&Report::Final(result, weights.len() as u64), &weights)?;
                 }
-                Err(reason) => say(&Report::FinalFailed(reason), &[])?,
+                Err(error) => say(&Report::JobFailed(error), &[])?,
             },
         }
     }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use metaqnn_core::ports::{FinalEvaluation, TrainingProgress};
+use metaqnn_core::ports::{CandidateEvaluation, FinalEvaluation, JobError, TrainingProgress};
 use metaqnn_core::study::{Evaluation, Failure, TrialNumber};
 
 use crate::protocol::{Job, Report, WorkerSetup};
@@ -47,10 +47,12 @@ pub enum PoolError {
 pub enum PoolEvent {
     /// A training goes on.
     Progress(usize, TrialNumber, TrainingProgress),
-    /// The training of a trial or of a candidate ended, or its worker died too often.
+    /// The training of a trial ended, or its worker died too often.
     Evaluated(TrialNumber, Evaluation),
+    /// The training of a candidate ended.
+    Candidate(TrialNumber, Result<CandidateEvaluation, JobError>),
     /// A final training ended.
-    Final(TrialNumber, Result<FinalEvaluation, String>),
+    Final(TrialNumber, Result<FinalEvaluation, JobError>),
 }
 
 /// Worker processes of this binary. Dropping it ends them.
@@ -142,7 +144,8 @@ impl WorkerPool {
         if generation != self.workers[index].generation {
             return Ok(None);
         }
-        let trial = self.workers[index].job.as_ref().map(|(job, _)| job_trial(job));
+        let job = self.workers[index].job.as_ref().map(|(job, _)| job);
+        let (trial, is_candidate) = (job.map(job_trial), matches!(job, Some(Job::Candidate(_))));
         match (message, trial) {
             (Message::Said(report, bytes), _) => match (*report, trial) {
                 (Report::Unable(reason), _) => Err(PoolError::Unable { worker: index, reason }),
@@ -155,14 +158,24 @@ impl WorkerPool {
                     self.workers[index].done();
                     Ok(Some(PoolEvent::Evaluated(trial, evaluation)))
                 }
+                (Report::Candidate(evaluation, _), Some(trial)) => {
+                    self.workers[index].done();
+                    let (values, _) = bytes.as_chunks::<4>();
+                    let probabilities = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+                    let result = CandidateEvaluation { evaluation, probabilities };
+                    Ok(Some(PoolEvent::Candidate(trial, Ok(result))))
+                }
                 (Report::Final(mut result, _), Some(trial)) => {
                     self.workers[index].done();
                     result.weights = bytes;
                     Ok(Some(PoolEvent::Final(trial, Ok(result))))
                 }
-                (Report::FinalFailed(reason), Some(trial)) => {
+                (Report::JobFailed(error), Some(trial)) => {
                     self.workers[index].done();
-                    Ok(Some(PoolEvent::Final(trial, Err(reason))))
+                    Ok(Some(match is_candidate {
+                        true => PoolEvent::Candidate(trial, Err(error)),
+                        false => PoolEvent::Final(trial, Err(error)),
+                    }))
                 }
                 _ => Ok(None),
             },
@@ -189,11 +202,12 @@ impl WorkerPool {
             return Ok(None);
         }
         let trial = job_trial(&job);
+        let failure = Failure::WorkerDied { attempts, how };
+        let died = || JobError::Network(failure.to_string());
         Ok(Some(match job {
-            Job::Trial(_) | Job::Candidate(_) => {
-                PoolEvent::Evaluated(trial, Evaluation::failed(Failure::WorkerDied { attempts, how }))
-            }
-            Job::Final(_) => PoolEvent::Final(trial, Err(format!("the worker died {attempts} times: {how}"))),
+            Job::Candidate(_) => PoolEvent::Candidate(trial, Err(died())),
+            Job::Final(_) => PoolEvent::Final(trial, Err(died())),
+            Job::Trial(_) => PoolEvent::Evaluated(trial, Evaluation::failed(failure)),
         }))
     }
 
@@ -287,7 +301,7 @@ fn listen(mut output: impl BufRead, sender: &Sender<(usize, u64, Message)>, inde
         };
         let Some(report) = report else { break };
         let mut bytes = Vec::new();
-        if let Report::Final(_, length) = &report
+        if let Report::Candidate(_, length) | Report::Final(_, length) = &report
             && output.by_ref().take(*length).read_to_end(&mut bytes).ok() != Some(*length as usize)
         {
             break;

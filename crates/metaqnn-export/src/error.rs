@@ -1,5 +1,6 @@
 //! What can go wrong.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Why a model was not written, read or found equal. Each is one line that names the file or the format.
@@ -14,6 +15,14 @@ pub enum ExportError {
         /// What was tried.
         action: &'static str,
         /// Why not.
+        source: std::io::Error,
+    },
+    /// There is no room left for a file.
+    #[error("{}: no space left to write it ({source}); free some and run the same command again: nothing was left behind", path.display())]
+    DiskFull {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system said.
         source: std::io::Error,
     },
     /// There is something where the folder is to be.
@@ -76,7 +85,13 @@ pub enum ExportError {
 
 impl ExportError {
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| ExportError::Io { path: path.into(), action, source }
+        move |source| match source.kind() {
+            // A quota or a limit on the size of files looks no different to who runs into it.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                ExportError::DiskFull { path: path.into(), source }
+            }
+            _ => ExportError::Io { path: path.into(), action, source },
+        }
     }
 
     pub(crate) fn damaged(path: &Path, reason: impl ToString) -> Self {

@@ -178,11 +178,10 @@ pub fn read(folder: &Path) -> Result<(Model, ScoredImages), ExportError> {
 impl ExportError {
     /// The same with the name that a folder was to get, instead of the one that it had while it was written.
     fn seen_from(self, temporary: &Path, folder: &Path) -> Self {
+        let seen = |path: PathBuf| path.strip_prefix(temporary).map_or(path.clone(), |rest| folder.join(rest));
         match self {
-            ExportError::Io { path, action, source } => {
-                let path = path.strip_prefix(temporary).map_or(path.clone(), |rest| folder.join(rest));
-                ExportError::Io { path, action, source }
-            }
+            ExportError::Io { path, action, source } => ExportError::Io { path: seen(path), action, source },
+            ExportError::DiskFull { path, source } => ExportError::DiskFull { path: seen(path), source },
             error => error,
         }
     }

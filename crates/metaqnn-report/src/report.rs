@@ -221,12 +221,21 @@ fn sentences(study: &StudyView) -> Markup {
             (study.repeats) " times the agent drew one that it knew. " (stopped) " were stopped early. "
             (failed) " trials failed, which took " (duration(seconds)) " of training (" (format!("{share:.1}")) " % of all)."
         }
-        @if let Some(last) = study.finals.first() {
+        @if let Some(last) = study.best_final() {
             @let (low, high) = costs::interval(last.test_accuracy, last.test_images).unwrap_or((0.0, 1.0));
             p {
                 "Trial " (last.trial) ", trained finally, has a test error of " strong { (percent(Some(1.0 - last.test_accuracy))) }
                 " on " (last.test_images) " images (95 % interval " (percent(Some(1.0 - high))) " to " (percent(Some(1.0 - low)))
                 "). Test data had no part in choosing it."
+            }
+        }
+        @if let Some(ensemble) = &study.ensemble {
+            @let (low, high) = costs::interval(ensemble.test_accuracy, ensemble.test_images).unwrap_or((0.0, 1.0));
+            @let members: Vec<String> = ensemble.members.iter().map(ToString::to_string).collect();
+            p {
+                "The ensemble of the trials " (members.join(", ")) " has a test error of "
+                strong { (percent(Some(1.0 - ensemble.test_accuracy))) } " (95 % interval " (percent(Some(1.0 - high))) " to "
+                (percent(Some(1.0 - low))) ")."
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use metaqnn_core::settings::Settings;
-use metaqnn_core::study::{CandidateRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber};
+use metaqnn_core::study::{CandidateRecord, EnsembleRecord, FinalRecord, RaisedLimits, StudyHeader, TrialNumber};
 use metaqnn_store::{Detail, LoggedEvent, StoredTrial, StudyReader};
 
 use crate::error::ReportError;
@@ -27,6 +27,8 @@ pub struct StudyView {
     pub candidates: Vec<CandidateRecord>,
     /// Final trainings, best test accuracy first, without their weights.
     pub finals: Vec<FinalRecord>,
+    /// The ensemble of some of them, where there is one.
+    pub ensemble: Option<EnsembleRecord>,
     /// Seconds that the study has run, over all its runs.
     pub run_seconds: f64,
 }
@@ -59,6 +61,7 @@ impl StudyView {
             repeats,
             candidates: reader.candidates()?,
             finals: reader.finals()?,
+            ensemble: reader.ensemble()?,
             run_seconds: reader.run_seconds()?,
             header,
         })
@@ -109,6 +112,13 @@ impl StudyView {
         });
         learned.truncate(n);
         learned
+    }
+
+    /// The final training of the best network, by its validation as a candidate or else by that of its trial.
+    pub fn best_final(&self) -> Option<&FinalRecord> {
+        let of_candidates = self.candidates.iter().find_map(|candidate| self.final_training(candidate.trial));
+        of_candidates
+            .or_else(|| self.best(self.trials.len()).iter().find_map(|trial| self.final_training(trial.record.trial)))
     }
 
     /// The final training of a trial.

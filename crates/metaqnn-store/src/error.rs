@@ -118,10 +118,25 @@ pub enum StoreError {
         reason: String,
     },
     /// There is no room left.
-    #[error("{path}: no space left to store it; free some, then `metaqnn resume`: nothing stored before is lost", path = .path.display())]
+    #[error(
+        "{path}: no space left to store it; free some, then `metaqnn resume` (or `metaqnn final` again): nothing stored before is lost",
+        path = .path.display()
+    )]
     DiskFull {
         /// The path.
         path: PathBuf,
+    },
+    /// The disk did not take what was written: SQLite does not say why.
+    #[error(
+        "{path}: the disk does not take what is to be stored ({reason}): is it full, or over a quota? See to that, then `metaqnn \
+         resume` (or `metaqnn final` again): nothing stored before is lost",
+        path = .path.display()
+    )]
+    WriteFailed {
+        /// The path.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
     },
     /// The event does not follow the last one.
     #[error("{path}: event {found} was to be stored, the next one is {expected}", path = .path.display())]
@@ -224,6 +239,14 @@ impl StoreError {
             }
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => StoreError::Busy { path },
             (ErrorCode::DiskFull, _) => StoreError::DiskFull { path },
+            (
+                _,
+                ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_DIR_FSYNC
+                | ffi::SQLITE_IOERR_TRUNCATE
+                | ffi::SQLITE_IOERR_SHMSIZE,
+            ) => StoreError::WriteFailed { path, reason },
             (ErrorCode::ReadOnly, _) => StoreError::NotPermitted { path, action: "write", reason },
             (ErrorCode::PermissionDenied | ErrorCode::CannotOpen, _) => {
                 StoreError::NotPermitted { path, action: "open", reason }
@@ -238,7 +261,9 @@ impl StoreError {
         match source.kind() {
             io::ErrorKind::NotFound => StoreError::NotFound { path },
             io::ErrorKind::AlreadyExists => StoreError::Exists { path },
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                StoreError::DiskFull { path }
+            }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 StoreError::NotPermitted { path, action, reason: source.to_string() }
             }

@@ -65,6 +65,11 @@ fn losses_from_json(text: &str) -> Result<Vec<f64>, String> {
     values.iter().map(|value| number(value).ok_or_else(|| format!("{value} is no loss"))).collect()
 }
 
+/// 32-bit floats as a blob, little-endian.
+pub(crate) fn floats_to_blob(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 /// Takes values out of the columns of a row; what cannot be read is damage, and names its column.
 pub(crate) struct Decoder<'a> {
     /// The study, for errors.
@@ -95,6 +100,13 @@ impl Decoder<'_> {
         u64::try_from(self.get::<i64>(column)?).map_err(|_| self.damaged(column, "a number below 0"))
     }
 
+    pub(crate) fn whole_or_none(&self, column: &str) -> Result<Option<u64>, StoreError> {
+        match self.get::<Option<i64>>(column)? {
+            None => Ok(None),
+            Some(_) => self.whole(column).map(Some),
+        }
+    }
+
     /// Where NULL stands for NaN.
     fn real_or_nan(&self, column: &str) -> Result<f64, StoreError> {
         Ok(self.get::<Option<f64>>(column)?.unwrap_or(f64::NAN))
@@ -106,6 +118,16 @@ impl Decoder<'_> {
 
     pub(crate) fn losses(&self, column: &str) -> Result<Vec<f64>, StoreError> {
         self.parsed(column, losses_from_json)
+    }
+
+    /// What [`floats_to_blob`] wrote.
+    pub(crate) fn floats(&self, column: &str) -> Result<Vec<f32>, StoreError> {
+        let blob: Vec<u8> = self.get(column)?;
+        let (values, rest) = blob.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(self.damaged(column, format!("{} bytes are no 32-bit floats", blob.len())));
+        }
+        Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
     }
 
     /// A trial from its row of the table `trial`, without curve and transitions.

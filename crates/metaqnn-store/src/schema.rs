@@ -31,7 +31,12 @@ impl Schema {
     /// triggers that forbid it are dropped and made again), and add a study of the schema before to the tests' fixtures.
     pub(crate) const CURRENT: Schema = Schema {
         create: include_str!("schema.sql"),
-        migrations: &[include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")],
+        migrations: &[
+            include_str!("schema_2.sql"),
+            include_str!("schema_3.sql"),
+            include_str!("schema_4.sql"),
+            include_str!("schema_5.sql"),
+        ],
     };
 
     pub(crate) const fn version(&self) -> u32 {
@@ -92,7 +97,9 @@ impl Schema {
             Ok(0) => Ok(()),
             Ok(dangling) => Err(failed(format!("{dangling} rows would refer to trials that are not there"))),
             Err(error) => Err(match StoreError::sqlite(path, error) {
-                error @ (StoreError::DiskFull { .. } | StoreError::Busy { .. }) => error,
+                error @ (StoreError::DiskFull { .. } | StoreError::WriteFailed { .. } | StoreError::Busy { .. }) => {
+                    error
+                }
                 StoreError::Sqlite { source, .. } => failed(source.to_string()),
                 StoreError::Damaged { reason, .. } => failed(reason),
                 error => failed(error.to_string()),

@@ -1,11 +1,11 @@
--- A study of metaqnn, schema 4. This file is the whole schema: read it to query a study with any SQLite program.
+-- A study of metaqnn, schema 5. This file is the whole schema: read it to query a study with any SQLite program.
 --
 -- Numbers with a fraction are declared ANY and checked to be real: a column declared REAL would store -0.0 as 0.0, and
 -- what is stored must come back bit for bit. SQLite has no NaN: where one may occur, it is stored as NULL.
 -- Seeds have 64 bits without a sign, more than an SQLite integer holds: they are stored as decimal text.
 --
--- What is stored never changes, but for `candidate`, `final` and `run`; the triggers at the end hold that for every program that
--- writes here.
+-- What is stored never changes, but for `candidate`, `validation`, `final`, `ensemble` and `run`; the triggers at the end hold that
+-- for every program that writes here.
 
 -- Which version of metaqnn brought the file to which schema. Every schema to come keeps this table as it is, so that
 -- an older metaqnn can say what wrote a file that it does not know.
@@ -87,6 +87,12 @@ CREATE TABLE candidate (
     train_seconds  ANY NOT NULL CHECK (typeof(train_seconds) = 'real')
 ) STRICT;
 
+-- Class probabilities of the validation images by candidates, after their last step: what an ensemble is chosen by.
+CREATE TABLE validation (
+    trial         INTEGER PRIMARY KEY REFERENCES candidate,
+    probabilities BLOB NOT NULL         -- images x classes, 32-bit floats, little-endian
+) STRICT;
+
 -- Final trainings, with the weights that were measured on the test data.
 CREATE TABLE final (
     trial         INTEGER PRIMARY KEY REFERENCES trial,
@@ -96,6 +102,20 @@ CREATE TABLE final (
     train_seconds ANY NOT NULL CHECK (typeof(train_seconds) = 'real'),
     train_losses  TEXT NOT NULL,        -- JSON, one an epoch; "NaN", "Infinity" and "-Infinity" are texts in it
     weights       BLOB NOT NULL         -- safetensors
+) STRICT;
+
+-- The ensemble of networks that were trained finally, measured on the test data; at most one row.
+CREATE TABLE ensemble (
+    ensemble       INTEGER PRIMARY KEY CHECK (ensemble = 1),
+    valid_accuracy ANY CHECK (typeof(valid_accuracy) IN ('real', 'null')),     -- NULL: not chosen on validation data
+    test_accuracy  ANY NOT NULL CHECK (typeof(test_accuracy) = 'real'),
+    test_images    INTEGER NOT NULL
+) STRICT;
+
+-- Its members.
+CREATE TABLE ensemble_member (
+    place INTEGER PRIMARY KEY,          -- from 1, best validation accuracy first
+    trial INTEGER NOT NULL UNIQUE REFERENCES final
 ) STRICT;
 
 -- Which networks are trained fully, and for how long: stored before anything is trained, so that a later run keeps to it.

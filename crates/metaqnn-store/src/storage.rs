@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{
-    CandidateRecord, EventKind, EventRecord, FinalRecord, Outcome, PlannedTraining, RaisedLimits, StudyHeader,
-    TrialNumber, TrialRecord,
+    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, Outcome, PlannedTraining, RaisedLimits,
+    StudyHeader, TrialNumber, TrialRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
-use crate::rows::{Encoder, losses_to_json};
+use crate::rows::{Encoder, floats_to_blob, losses_to_json};
 use crate::study_file::StudyFile;
 
 impl Storage for StudyFile {
@@ -42,6 +42,14 @@ impl Storage for StudyFile {
 
     fn finals(&self) -> Result<Vec<FinalRecord>, StoreError> {
         self.reader.finals()
+    }
+
+    fn store_ensemble(&mut self, ensemble: Option<&EnsembleRecord>) -> Result<(), StoreError> {
+        self.write(|writer| writer.ensemble(ensemble))
+    }
+
+    fn ensemble(&self) -> Result<Option<EnsembleRecord>, StoreError> {
+        self.reader.ensemble()
     }
 
     fn extend_final_plan(&mut self, plan: &[PlannedTraining]) -> Result<(), StoreError> {
@@ -196,12 +204,25 @@ impl<'a> Writer<'a> {
                 record.epochs,
                 encoder.real("the time of the training", record.train_seconds)?,
             ),
+        )?;
+        let trial = encoder.whole("the number of the trial", record.trial.0)?;
+        if record.probabilities.is_empty() {
+            return self.execute("DELETE FROM validation WHERE trial = ?1", [trial]);
+        }
+        self.execute(
+            "INSERT INTO validation (trial, probabilities) VALUES (?1, ?2)
+             ON CONFLICT (trial) DO UPDATE SET probabilities = excluded.probabilities",
+            (trial, floats_to_blob(&record.probabilities)),
         )
     }
 
     fn final_training(&self, record: &FinalRecord) -> Result<(), StoreError> {
         self.require(record.trial)?;
         let encoder = self.encoder;
+        let trial = encoder.whole("the number of the trial", record.trial.0)?;
+        if self.find("SELECT trial FROM ensemble_member WHERE trial = ?1", [trial])?.is_some() {
+            self.ensemble(None)?;
+        }
         self.execute(
             "INSERT INTO final (trial, test_accuracy, test_images, epochs, train_seconds, train_losses, weights)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -209,7 +230,7 @@ impl<'a> Writer<'a> {
                  test_accuracy = excluded.test_accuracy, test_images = excluded.test_images, epochs = excluded.epochs,
                  train_seconds = excluded.train_seconds, train_losses = excluded.train_losses, weights = excluded.weights",
             (
-                encoder.whole("the number of the trial", record.trial.0)?,
+                trial,
                 encoder.real("the test accuracy", record.test_accuracy)?,
                 encoder.whole("the number of test images", record.test_images)?,
                 record.epochs,
@@ -218,6 +239,28 @@ impl<'a> Writer<'a> {
                 &record.weights,
             ),
         )
+    }
+
+    fn ensemble(&self, ensemble: Option<&EnsembleRecord>) -> Result<(), StoreError> {
+        self.execute("DELETE FROM ensemble_member", [])?;
+        self.execute("DELETE FROM ensemble", [])?;
+        let Some(record) = ensemble else { return Ok(()) };
+        let encoder = self.encoder;
+        let valid_accuracy = record.valid_accuracy.map(|accuracy| encoder.real("the validation accuracy", accuracy));
+        self.execute(
+            "INSERT INTO ensemble (ensemble, valid_accuracy, test_accuracy, test_images) VALUES (1, ?1, ?2, ?3)",
+            (
+                valid_accuracy.transpose()?,
+                encoder.real("the test accuracy", record.test_accuracy)?,
+                encoder.whole("the number of test images", record.test_images)?,
+            ),
+        )?;
+        for (place, member) in (1_i64..).zip(&record.members) {
+            self.require(*member)?;
+            let trial = encoder.whole("the number of the trial", member.0)?;
+            self.execute("INSERT INTO ensemble_member (place, trial) VALUES (?1, ?2)", (place, trial))?;
+        }
+        Ok(())
     }
 
     fn planned_training(&self, planned: &PlannedTraining) -> Result<(), StoreError> {

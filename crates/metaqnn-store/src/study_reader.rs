@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metaqnn_core::study::{
-    CandidateRecord, EventKind, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader, TrialNumber,
-    TrialRecord,
+    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader,
+    TrialNumber, TrialRecord, wilson_interval,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
@@ -23,12 +23,14 @@ const STATEMENT_CACHE: usize = 32;
 
 /// The columns of a [`StoredTrial`]; `CROSS JOIN` keeps SQLite from choosing another table for the outer loop.
 const TRIALS_FROM_TRIAL: &str = "
-    SELECT trial.*, event.event, event.epsilon, event.q_table_hash, event.run_seconds, final.test_accuracy
+    SELECT trial.*, event.event, event.epsilon, event.q_table_hash, event.run_seconds,
+        final.test_accuracy, final.test_images
     FROM trial
     CROSS JOIN event ON event.trial = trial.trial AND event.kind = 'trial'
     LEFT JOIN final ON final.trial = trial.trial";
 const TRIALS_FROM_EVENT: &str = "
-    SELECT trial.*, event.event, event.kind, event.epsilon, event.q_table_hash, event.run_seconds, final.test_accuracy
+    SELECT trial.*, event.event, event.kind, event.epsilon, event.q_table_hash, event.run_seconds,
+        final.test_accuracy, final.test_images
     FROM event
     CROSS JOIN trial ON trial.trial = event.trial
     LEFT JOIN final ON final.trial = trial.trial
@@ -59,6 +61,15 @@ pub struct StoredTrial {
     pub record: TrialRecord,
     /// Accuracy on the test data, in [0, 1], once it was measured by a final training.
     pub test_accuracy: Option<f64>,
+    /// Number of test images on which that was.
+    pub test_images: Option<u64>,
+}
+
+impl StoredTrial {
+    /// The 95 % confidence interval of the test accuracy (Wilson's), where that was measured.
+    pub fn test_interval(&self) -> Option<(f64, f64)> {
+        Some(wilson_interval(self.test_accuracy?, self.test_images?))
+    }
 }
 
 /// An event of the log with the trial that it is about.
@@ -323,7 +334,7 @@ impl StudyReader {
     }
 
     /// The candidates for the final training, best validation accuracy first, at equal accuracy the earlier trial first, those
-    /// that failed last.
+    /// that failed last, without their probabilities.
     ///
     /// # Errors
     ///
@@ -339,10 +350,43 @@ impl StudyReader {
                 valid_accuracy: row.get("valid_accuracy")?,
                 epochs: row.get("epochs")?,
                 train_seconds: row.get("train_seconds")?,
+                probabilities: Vec::new(),
             });
             Ok(true)
         })?;
         Ok(candidates)
+    }
+
+    /// A candidate's class probabilities of the validation images, images × classes; `None` where there are none of it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn validation_probabilities(&self, trial: TrialNumber) -> Result<Option<Vec<f32>>, StoreError> {
+        let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
+        self.first("SELECT probabilities FROM validation WHERE trial = ?1", [number], |row| row.floats("probabilities"))
+    }
+
+    /// The ensemble of networks that were trained finally, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn ensemble(&self) -> Result<Option<EnsembleRecord>, StoreError> {
+        let read = |row: &Decoder<'_>| {
+            let mut members = Vec::new();
+            self.visit("SELECT trial FROM ensemble_member ORDER BY place", [], |row| {
+                members.push(TrialNumber(row.whole("trial")?));
+                Ok(true)
+            })?;
+            Ok(EnsembleRecord {
+                members,
+                valid_accuracy: row.get("valid_accuracy")?,
+                test_accuracy: row.get("test_accuracy")?,
+                test_images: row.whole("test_images")?,
+            })
+        };
+        self.first("SELECT valid_accuracy, test_accuracy, test_images FROM ensemble", [], read)
     }
 
     /// The final trainings, best test accuracy first, at equal accuracy the earlier trial first, without their weights.
@@ -429,6 +473,7 @@ impl StudyReader {
             run_seconds: row.get("run_seconds")?,
             record: self.trial_record(row, detail)?,
             test_accuracy: row.get("test_accuracy")?,
+            test_images: row.whole_or_none("test_images")?,
         })
     }
 

@@ -5,6 +5,7 @@ use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::settings::{Optimizer, TrainingSettings};
@@ -19,6 +20,9 @@ pub(crate) struct BurnLearner {
     network: Network,
     optimizer: ModuleOptimizer,
     loss: CrossEntropyLoss,
+    label_smoothing: f64,
+    /// Of each class, where they differ.
+    class_weights: Option<Tensor<1>>,
     device: Device,
     input: MapShape,
     dropout: ChaCha8Rng,
@@ -43,17 +47,28 @@ impl BurnLearner {
             network,
             optimizer: optimizer(settings),
             loss,
+            label_smoothing: settings.label_smoothing,
+            class_weights: None,
             device,
             input: graph.input(),
             dropout: ChaCha8Rng::seed_from_u64(dropout),
         }
     }
 
+    /// The weight of each class in the loss.
+    pub(crate) fn weight_classes(&mut self, weights: Option<&[f32]>) {
+        self.class_weights = weights.map(|weights| Tensor::from_floats(weights, &self.device));
+    }
+
     /// One step of the optimizer on a batch: `images` NCHW, `labels` N. Gives the loss before the step, the mean
     /// cross-entropy in nats, of shape 1 and without gradients; reading it waits for the device.
     pub(crate) fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> Tensor<1> {
         let (images, labels) = self.batch(images, labels);
-        let loss = self.loss.forward(self.network.forward_in_training(images, &mut self.dropout), labels);
+        let logits = self.network.forward_in_training(images, &mut self.dropout);
+        let loss = match &self.class_weights {
+            None => self.loss.forward(logits, labels),
+            Some(weights) => weighted_loss(logits, labels, weights.clone(), self.label_smoothing),
+        };
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         // Taken out and put back: the optimizer changes in place what nobody else holds.
         let network = std::mem::replace(&mut self.network, Network::empty());
@@ -74,6 +89,18 @@ impl BurnLearner {
             Tensor::from_data(TensorData::new(labels.to_vec(), [labels.len()]), &self.device),
         )
     }
+}
+
+/// The cross-entropy of `logits` (N × classes) against smoothed `labels` (N), each image weighted by its class. Burn's own loss weights
+/// the classes of a smoothed target one by one.
+fn weighted_loss(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>, smoothing: f64) -> Tensor<1> {
+    let [images, _] = logits.dims();
+    let logarithms = log_softmax(logits, 1);
+    let of_label = logarithms.clone().gather(1, labels.clone().reshape([images, 1])).reshape([images]);
+    let of_all = logarithms.mean_dim(1).reshape([images]);
+    let weights = weights.gather(0, labels);
+    let losses = (of_label * (1.0 - smoothing) + of_all * smoothing).neg();
+    (losses * weights.clone()).sum() / weights.sum()
 }
 
 /// Burn's defaults (ε of Adam 1e-5, dampening 0.1) are not what the settings mean, so each is named here.

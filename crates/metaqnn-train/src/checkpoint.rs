@@ -17,12 +17,25 @@ use crate::cpu::CpuState;
 
 /// Why a checkpoint could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: the state of the training could not be stored: {source}", path.display())]
+#[error(
+    "{}: the state of the training could not be kept ({source}); {}, then run the same command again: no more than an epoch is lost",
+    path.display(),
+    advice(source)
+)]
 pub struct CheckpointError {
     /// The file.
     path: PathBuf,
     /// Why.
     source: io::Error,
+}
+
+/// What to do about it.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // A limit on the size of files looks no different to who runs into it.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => "free some space",
+        _ => "see that the study's folder can be written to",
+    }
 }
 
 /// Where a training stands after an epoch.
@@ -46,6 +59,8 @@ pub(crate) struct Checkpoint {
     pub(crate) best_seen: f64,
     /// Time trained.
     pub(crate) elapsed: Duration,
+    /// Time of the tries before.
+    pub(crate) begin: Duration,
     /// One point for each epoch of this try that is over.
     pub(crate) curve: Vec<CurvePoint>,
     /// The generator of the order of the images.
@@ -65,7 +80,7 @@ pub(crate) fn identity(text: &str) -> u64 {
 const GENERATOR_WORDS: usize = 7;
 
 /// Words of a checkpoint but for its curve: what is written in [`Checkpoint::store`].
-const WORDS: usize = 11 + 2 * GENERATOR_WORDS;
+const WORDS: usize = 12 + 2 * GENERATOR_WORDS;
 
 /// Words of a point of the curve.
 const POINT_WORDS: usize = 3;
@@ -92,7 +107,7 @@ impl Checkpoint {
             train_loss: f64::from_bits(words[1]),
             valid_accuracy: f64::from_bits(words[2]),
         };
-        let (order, dropout) = numbers[11..].split_at(GENERATOR_WORDS);
+        let (order, dropout) = numbers[12..].split_at(GENERATOR_WORDS);
         Some(Checkpoint {
             identity,
             attempt: numbers[1] as u32,
@@ -103,6 +118,7 @@ impl Checkpoint {
             best: f64::from_bits(numbers[7]),
             best_seen: f64::from_bits(numbers[8]),
             elapsed: Duration::from_nanos(numbers[9]),
+            begin: Duration::from_nanos(numbers[11]),
             curve: curve.chunks_exact(POINT_WORDS).map(point).collect(),
             order: generator(order),
             learner: CpuState {
@@ -141,6 +157,7 @@ impl Checkpoint {
             self.best_seen.to_bits(),
             self.elapsed.as_nanos() as u64,
             u64::from(self.learner.steps),
+            self.begin.as_nanos() as u64,
         ];
         words.extend(generator_words(&self.order));
         words.extend(generator_words(&self.learner.dropout));
@@ -228,6 +245,7 @@ mod tests {
             best: 0.7,
             best_seen: 0.8,
             elapsed: Duration::from_millis(1234),
+            begin: Duration::from_millis(234),
             curve: vec![CurvePoint { epoch: 1, train_loss: 2.0 / 3.0, valid_accuracy: 0.7 }],
             order,
             learner: CpuState {
@@ -257,6 +275,7 @@ mod tests {
         assert!(Checkpoint::load(&path, 5).is_none(), "cut off");
         fs::remove_dir_all(&folder).unwrap();
         let error = stored.store(&path).unwrap_err().to_string();
-        assert!(error.contains("a.checkpoint: the state of the training could not be stored"), "{error}");
+        assert!(error.contains("a.checkpoint: the state of the training could not be kept ("), "{error}");
+        assert!(error.contains("see that the study's folder can be written to"), "{error}");
     }
 }

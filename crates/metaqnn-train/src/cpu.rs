@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub(crate) use self::network::CpuNetwork;
+use crate::initial_weights::InitialWeights;
 use crate::network::WeightsError;
 
 /// All that changes in a [`CpuLearner`] from step to step.
@@ -42,6 +43,7 @@ pub(crate) struct CpuLearner {
     optimizer: Optimizer,
     weight_decay: f64,
     label_smoothing: f32,
+    class_weights: Option<Vec<f32>>,
     steps: u32,
     /// Of Adam the mean of the gradient; else the velocity.
     means: Vec<f32>,
@@ -51,13 +53,13 @@ pub(crate) struct CpuLearner {
 }
 
 impl CpuLearner {
-    /// A network of `graph` for batches as the settings have them, with the weights in `weights` (safetensors).
-    pub(crate) fn new(
+    /// A network of `graph` for batches as the settings have them, with these weights.
+    pub(crate) fn new<W: InitialWeights>(
         graph: &Graph,
         settings: &TrainingSettings,
-        weights: &[u8],
+        weights: W,
         dropout: u64,
-    ) -> Result<Self, WeightsError> {
+    ) -> Result<Self, W::Error> {
         let network =
             CpuNetwork::new(graph, settings.batch_size.max(1) as usize, rayon::current_num_threads(), weights)?;
         let n = network.parameters().len();
@@ -67,11 +69,17 @@ impl CpuLearner {
             optimizer: settings.optimizer,
             weight_decay: settings.weight_decay,
             label_smoothing: settings.label_smoothing as f32,
+            class_weights: None,
             steps: 0,
             means: vec![0.0; n],
             squares: vec![0.0; squares],
             dropout: ChaCha8Rng::seed_from_u64(dropout),
         })
+    }
+
+    /// The weight of each class in the loss.
+    pub(crate) fn weight_classes(&mut self, weights: Option<Vec<f32>>) {
+        self.class_weights = weights;
     }
 
     /// The state now.
@@ -98,7 +106,7 @@ impl CpuLearner {
     /// One step of the optimizer on a batch, `images` NCHW; gives the loss before it.
     pub(crate) fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> f32 {
         self.network.forward(images, Some(self.dropout.next_u64()));
-        let loss = self.network.loss_and_gradient(labels, self.label_smoothing);
+        let loss = self.network.loss_and_gradient(labels, self.label_smoothing, self.class_weights.as_deref());
         self.network.backward(labels.len());
         self.steps += 1;
         let (parameters, gradient) = self.network.parameters_and_gradient();

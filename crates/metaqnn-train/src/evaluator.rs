@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::{
-    CandidateJob, CandidateLength, Evaluator, FinalEvaluation, FinalJob, TrainingProgress, TrialJob,
+    CandidateEvaluation, CandidateJob, CandidateLength, Evaluator, FinalEvaluation, FinalJob, JobError,
+    TrainingProgress, TrialJob,
 };
 use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
 use metaqnn_core::space::Architecture;
@@ -16,7 +17,8 @@ use metaqnn_core::study::{Evaluation, Failure};
 use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
 use crate::device::{ComputeDevice, DeviceError, parse_device};
-use crate::trainer::{TrainingEnd, TrainingTask, fixed_part, train};
+use crate::predictions::Predictions;
+use crate::trainer::{TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, fixed_part, train};
 
 /// Why there is no evaluator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,31 +90,35 @@ impl NetworkEvaluator {
             .map_err(|error| error.to_string())
     }
 
-    /// Trains `task` and validates it; whatever goes wrong is a failure of the trial.
-    fn train_and_validate(&self, task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation {
-        let evaluation = match catch_unwind(AssertUnwindSafe(|| train(task, report))) {
-            Ok(Ok(training)) => training.to_evaluation(),
-            Ok(Err(error)) => Evaluation::failed(Failure::Worker { message: error.to_string() }),
-            Err(panic) => Evaluation::failed(Failure::Worker { message: panic_message(panic.as_ref()) }),
+    /// Trains `task` and takes from it what is wanted.
+    fn trained<T>(
+        &self,
+        task: &TrainingTask<'_>,
+        report: &mut dyn FnMut(TrainingProgress),
+        take: impl FnOnce(Training) -> T,
+    ) -> Result<T, JobError> {
+        let taken = match catch_unwind(AssertUnwindSafe(|| train(task, report))) {
+            Ok(training) => training.map(take).map_err(job_error),
+            Err(panic) => Err(JobError::Network(panic_message(panic.as_ref()))),
         };
         // The next network has other shapes; what this one leaves in the pools of a GPU would be in its way.
         if let ComputeDevice::Burn(device) = &self.device {
             device.memory_cleanup();
         }
-        evaluation
+        taken
     }
 
     fn train_finally(
         &self,
         job: &FinalJob,
         report: &mut dyn FnMut(TrainingProgress),
-    ) -> Result<FinalEvaluation, String> {
+    ) -> Result<FinalEvaluation, JobError> {
         let settings = &self.final_training;
         let data = &self.data;
         if data.test.is_empty() {
-            return Err(format!("data set {}: it has no test images", data.name));
+            return Err(JobError::Network(format!("data set {}: it has no test images", data.name)));
         }
-        let graph = self.graph(&job.architecture, settings)?;
+        let graph = self.graph(&job.architecture, settings).map_err(JobError::Network)?;
         let all = data.train_and_valid();
         let images = fixed_part(&all, data.classes(), settings.train_images as usize);
         let normalizer = normalizer(data, settings);
@@ -126,16 +132,16 @@ impl NetworkEvaluator {
                 augmentation: augmentation(data, settings),
                 seed: job.seed,
                 prune: None,
-                time_limit: job.time_limit_seconds.map(duration),
+                time_limit: job.time_limit_seconds.map(|seconds| TimeLimit::FromNow(duration(seconds))),
                 epochs: job.epochs,
                 checkpoint: job.checkpoint.as_deref(),
                 device: &self.device,
             },
             report,
         )
-        .map_err(|error| error.to_string())?;
+        .map_err(job_error)?;
         if let TrainingEnd::Failed(failure) = &training.end {
-            return Err(failure.to_string());
+            return Err(JobError::Network(failure.to_string()));
         }
         let test = training.learner.predict(&data.test, &normalizer);
         Ok(FinalEvaluation {
@@ -144,7 +150,7 @@ impl NetworkEvaluator {
             train_losses: training.curve.iter().map(|point| point.train_loss).collect(),
             epochs: training.epochs,
             train_seconds: training.elapsed.as_secs_f64(),
-            weights: training.learner.to_safetensors().map_err(|error| error.to_string())?,
+            weights: training.learner.to_safetensors().map_err(|error| JobError::Network(error.to_string()))?,
         })
     }
 }
@@ -169,19 +175,22 @@ impl Evaluator for NetworkEvaluator {
             checkpoint: None,
             device: &self.device,
         };
-        self.train_and_validate(&task, report)
+        // Whatever goes wrong is a failure of the trial.
+        self.trained(&task, report, |training| training.to_evaluation())
+            .unwrap_or_else(|error| Evaluation::failed(Failure::Worker { message: error.to_string() }))
     }
 
-    fn evaluate_candidate(&mut self, job: &CandidateJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation {
+    fn evaluate_candidate(
+        &mut self,
+        job: &CandidateJob,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<CandidateEvaluation, JobError> {
         let mut settings = self.final_training.clone();
-        let graph = match self.graph(&job.architecture, &settings) {
-            Ok(graph) => graph,
-            Err(message) => return Evaluation::failed(Failure::Worker { message }),
-        };
+        let graph = self.graph(&job.architecture, &settings).map_err(JobError::Network)?;
         let data = &self.data;
         let images = fixed_part(&data.train, data.classes(), settings.train_images as usize);
         let (time_limit, epochs) = match job.length {
-            CandidateLength::Seconds(seconds) => (Some(duration(seconds)), None),
+            CandidateLength::Seconds(seconds) => (Some(TimeLimit::InAll(duration(seconds))), None),
             CandidateLength::Epochs(epochs) => (None, Some(epochs)),
             CandidateLength::ShareOfEpochs(share) => {
                 let part = |n: u32| (f64::from(n) * share).ceil() as u32;
@@ -203,16 +212,30 @@ impl Evaluator for NetworkEvaluator {
             checkpoint: job.checkpoint.as_deref(),
             device: &self.device,
         };
-        self.train_and_validate(&task, report)
+        self.trained(&task, report, |training| {
+            let evaluation = training.to_evaluation();
+            let learned = evaluation.outcome.valid_accuracy().is_some();
+            let predictions = training.valid_predictions.filter(|_| learned);
+            let probabilities = predictions.map(Predictions::into_probabilities).unwrap_or_default();
+            CandidateEvaluation { evaluation, probabilities }
+        })
     }
 
     fn evaluate_final(
         &mut self,
         job: &FinalJob,
         report: &mut dyn FnMut(TrainingProgress),
-    ) -> Result<FinalEvaluation, String> {
+    ) -> Result<FinalEvaluation, JobError> {
         catch_unwind(AssertUnwindSafe(|| self.train_finally(job, report)))
-            .unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
+            .unwrap_or_else(|panic| Err(JobError::Network(panic_message(panic.as_ref()))))
+    }
+}
+
+/// Whose fault it is that a training came to no end.
+fn job_error(error: TrainError) -> JobError {
+    match error {
+        TrainError::Checkpoint(_) => JobError::Storage(error.to_string()),
+        TrainError::Weights(_) => JobError::Network(error.to_string()),
     }
 }
 

@@ -5,11 +5,11 @@ use metaqnn_core::graph::Graph;
 use metaqnn_core::settings::TrainingSettings;
 use metaqnn_data::{LabelledImages, Normalizer};
 use rand::Rng;
-use rand_chacha::rand_core::SeedableRng;
 
 use crate::burn_learner::BurnLearner;
 use crate::cpu::{CpuLearner, CpuState};
 use crate::device::ComputeDevice;
+use crate::initial_weights::{Drawn, Stored};
 use crate::network::{Network, WeightsError};
 use crate::predictions::{Predictions, predict, predict_batches};
 
@@ -23,7 +23,7 @@ enum Engine {
     Burn(Box<BurnLearner>, ComputeDevice),
 }
 
-/// The loss of a step, the mean cross-entropy in nats.
+/// The loss of a step, the mean cross-entropy in nats, weighted where classes have weights.
 #[derive(Clone, Debug)]
 pub enum StepLoss {
     /// It is known.
@@ -45,19 +45,23 @@ impl StepLoss {
 impl Learner {
     /// A fresh network of `graph` on `device`, its weights drawn from `weights`, with the optimizer and loss of `settings`.
     /// Dropout is drawn from a generator with the seed `dropout`.
-    ///
-    /// # Errors
-    ///
-    /// [`WeightsError`] where the weights cannot be handed on.
     pub fn new<R: Rng + ?Sized>(
         graph: &Graph,
         settings: &TrainingSettings,
         device: &ComputeDevice,
         weights: &mut R,
         dropout: u64,
-    ) -> Result<Self, WeightsError> {
-        let network = Network::new(graph, &device.burn().autodiff(), weights);
-        Self::with_network(network, graph, settings, device, dropout)
+    ) -> Self {
+        match device {
+            ComputeDevice::Cpu => {
+                let Ok(learner) = CpuLearner::new(graph, settings, Drawn(weights), dropout);
+                Self::on_the_cpu(learner)
+            }
+            ComputeDevice::Burn(burn) => {
+                let network = Network::new(graph, &burn.clone().autodiff(), weights);
+                Self::on_burn(BurnLearner::new(network, graph, settings, burn, dropout), device)
+            }
+        }
     }
 
     /// The same for weights that are there, as [`Network::to_safetensors`] writes them.
@@ -72,9 +76,13 @@ impl Learner {
         weights: &[u8],
         dropout: u64,
     ) -> Result<Self, WeightsError> {
-        let mut unused = rand_chacha::ChaCha8Rng::from_seed([0; 32]);
-        let network = Network::new(graph, &device.burn().autodiff(), &mut unused).with_safetensors(weights)?;
-        Self::with_network(network, graph, settings, device, dropout)
+        Ok(match device {
+            ComputeDevice::Cpu => Self::on_the_cpu(CpuLearner::new(graph, settings, Stored::new(weights)?, dropout)?),
+            ComputeDevice::Burn(burn) => {
+                let network = Network::with_weights(graph, &burn.clone().autodiff(), weights)?;
+                Self::on_burn(BurnLearner::new(network, graph, settings, burn, dropout), device)
+            }
+        })
     }
 
     /// The learner on the CPU that `state` is of.
@@ -87,9 +95,9 @@ impl Learner {
         settings: &TrainingSettings,
         state: CpuState,
     ) -> Result<Option<Self>, WeightsError> {
-        let mut learner = CpuLearner::new(graph, settings, &state.weights, 0)?;
+        let mut learner = CpuLearner::new(graph, settings, Stored::new(&state.weights)?, 0)?;
         let fits = learner.take_state(state);
-        Ok(fits.then(|| Learner { engine: Engine::Cpu(Box::new(learner)) }))
+        Ok(fits.then(|| Self::on_the_cpu(learner)))
     }
 
     /// The state from which [`Learner::resumed`] goes on; `None` on a device of Burn's.
@@ -100,26 +108,24 @@ impl Learner {
         }
     }
 
-    fn with_network(
-        network: Network,
-        graph: &Graph,
-        settings: &TrainingSettings,
-        device: &ComputeDevice,
-        dropout: u64,
-    ) -> Result<Self, WeightsError> {
-        let engine = match device {
-            ComputeDevice::Cpu => {
-                let weights = network.to_safetensors()?;
-                // Before the learner makes room for as much.
-                drop(network);
-                Engine::Cpu(Box::new(CpuLearner::new(graph, settings, &weights, dropout)?))
-            }
-            ComputeDevice::Burn(burn) => {
-                let learner = BurnLearner::new(network, graph, settings, burn, dropout);
-                Engine::Burn(Box::new(learner), device.clone())
-            }
-        };
-        Ok(Learner { engine })
+    fn on_the_cpu(learner: CpuLearner) -> Self {
+        Learner { engine: Engine::Cpu(Box::new(learner)) }
+    }
+
+    fn on_burn(learner: BurnLearner, device: &ComputeDevice) -> Self {
+        Learner { engine: Engine::Burn(Box::new(learner), device.clone()) }
+    }
+
+    /// From now on an image counts in the loss by the weight of its class: of a batch the loss is Σ w·loss / Σ w over its images.
+    /// `None`: all the same.
+    ///
+    /// That is PyTorch's `CrossEntropyLoss(weight, reduction="mean")`. With label smoothing it differs: here the weight is the image's,
+    /// whatever its target is spread over, so that heavy classes do not draw the probabilities of all images to them.
+    pub fn weight_classes(&mut self, weights: Option<Vec<f32>>) {
+        match &mut self.engine {
+            Engine::Cpu(learner) => learner.weight_classes(weights),
+            Engine::Burn(learner, _) => learner.weight_classes(weights.as_deref()),
+        }
     }
 
     /// One step of the optimizer on a batch: `images` NCHW, `labels` N. Gives the loss before the step.

@@ -23,6 +23,7 @@ mod checkpoint;
 mod cpu;
 mod device;
 mod evaluator;
+mod initial_weights;
 mod learner;
 mod network;
 mod predictions;
@@ -34,4 +35,4 @@ pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, n
 pub use learner::{Learner, StepLoss};
 pub use network::{Network, WeightsError};
 pub use predictions::{Predictions, logits, predict};
-pub use trainer::{TrainError, Training, TrainingEnd, TrainingTask, train};
+pub use trainer::{TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, train};

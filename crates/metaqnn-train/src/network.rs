@@ -1,6 +1,6 @@
 //! A graph as a network of tensors, and its weights by name.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d, Relu};
@@ -10,10 +10,11 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use metaqnn_core::graph::{Graph, Operation};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::device::is_cpu;
+use crate::initial_weights::{Drawn, InitialWeights, Stored, transposed};
 
 /// A network: one layer for each operation of its [`Graph`], in order.
 #[derive(Module, Debug)]
@@ -115,10 +116,29 @@ impl Network {
     ///
     /// On an autodiff device the parameters require gradients.
     pub fn new<R: Rng + ?Sized>(graph: &Graph, device: &Device, rng: &mut R) -> Self {
-        let layers = graph.nodes().iter().map(|node| Layer::new(node.operation, device, rng)).collect();
-        let names = graph.nodes().iter().map(|node| node.name.clone()).collect();
-        let largest = graph.nodes().iter().map(|node| node.output.values()).max().unwrap_or(0);
-        Network { layers, names, largest_activation: usize::try_from(largest).unwrap_or(usize::MAX) }
+        let Ok(network) = Self::begin(graph, device, Drawn(rng));
+        network
+    }
+
+    /// The same with the weights in `bytes`, as [`Network::to_safetensors`] writes them.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] names the tensor that is missing, of another shape or type, or not of this network.
+    pub fn with_weights(graph: &Graph, device: &Device, bytes: &[u8]) -> Result<Self, WeightsError> {
+        Self::begin(graph, device, Stored::new(bytes)?)
+    }
+
+    fn begin<W: InitialWeights>(graph: &Graph, device: &Device, mut weights: W) -> Result<Self, W::Error> {
+        let nodes = graph.nodes();
+        let layers = nodes.iter().map(|node| Layer::new(&node.name, node.operation, device, &mut weights));
+        let layers = layers.collect::<Result<_, _>>()?;
+        weights.end()?;
+        Ok(Network {
+            layers,
+            names: nodes.iter().map(|node| node.name.clone()).collect(),
+            largest_activation: largest_activation(graph),
+        })
     }
 
     /// A network without layers, the identity.
@@ -171,23 +191,6 @@ impl Network {
         serialized(&self.host_tensors())
     }
 
-    /// This network with the weights in `bytes`, as [`Network::to_safetensors`] writes them.
-    ///
-    /// # Errors
-    ///
-    /// [`WeightsError`] names the tensor that is missing, of another shape or type, or not of this network.
-    pub fn with_safetensors(mut self, bytes: &[u8]) -> Result<Self, WeightsError> {
-        let weights = SafeTensors::deserialize(bytes)?;
-        let mut wanted = Vec::new();
-        for (name, layer) in self.names.iter().zip(&mut self.layers) {
-            layer.load(name, &weights, &mut wanted)?;
-        }
-        match weights.names().into_iter().find(|name| !wanted.iter().any(|wanted| wanted == name)) {
-            Some(name) => Err(WeightsError::Unexpected { name: name.to_owned() }),
-            None => Ok(self),
-        }
-    }
-
     fn host_tensors(&self) -> Vec<HostTensor> {
         let mut tensors = Vec::new();
         for (name, layer) in self.names.iter().zip(&self.layers) {
@@ -225,6 +228,12 @@ impl Network {
     }
 }
 
+/// Values of the largest output of a layer, for one image.
+pub(crate) fn largest_activation(graph: &Graph) -> usize {
+    let largest = graph.nodes().iter().map(|node| node.output.values()).max().unwrap_or(0);
+    usize::try_from(largest).unwrap_or(usize::MAX)
+}
+
 impl Activation {
     fn maps(self) -> Tensor<4> {
         match self {
@@ -253,16 +262,21 @@ impl Activation {
 }
 
 impl Layer {
-    fn new<R: Rng + ?Sized>(operation: Operation, device: &Device, rng: &mut R) -> Self {
-        match operation {
+    fn new<W: InitialWeights>(
+        name: &str,
+        operation: Operation,
+        device: &Device,
+        weights: &mut W,
+    ) -> Result<Self, W::Error> {
+        let mut tensor = |field: &str, shape: &[usize]| weights.tensor(&format!("{name}.{field}"), shape);
+        Ok(match operation {
             Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => {
                 let [inputs, outputs, side, stride] = [in_channels, out_channels, kernel_size, stride].map(size);
                 let padding = (side - 1) / 2;
-                let values =
-                    glorot_uniform(outputs * inputs * side * side, inputs * side * side, outputs * side * side, rng);
+                let shape = [outputs, inputs, side, side];
                 Layer::Convolution(Conv2d {
-                    weight: parameter(values, [outputs, inputs, side, side], device),
-                    bias: bias.then(|| zeros(outputs, device)),
+                    weight: parameter(tensor("weight", &shape)?, shape, device),
+                    bias: bias.then(|| tensor("bias", &[outputs])).transpose()?.map(|values| vector(values, device)),
                     stride: [stride; 2],
                     kernel_size: [side; 2],
                     dilation: [1; 2],
@@ -271,10 +285,17 @@ impl Layer {
                 })
             }
             Operation::BatchNorm { channels } => {
-                let mut norm = BatchNormConfig::new(size(channels)).init(device);
-                // Burn's own start values are initialized when first used.
-                norm.gamma = parameter(vec![1.0; size(channels)], [size(channels)], device);
-                norm.beta = zeros(size(channels), device);
+                let shape = [size(channels)];
+                let mut norm = BatchNormConfig::new(shape[0]).init(device);
+                norm.gamma = vector(tensor("weight", &shape)?, device);
+                norm.beta = vector(tensor("bias", &shape)?, device);
+                let mut statistics = |field| {
+                    let values = TensorData::new(tensor(field, &shape)?, shape);
+                    // They are no parameters: an autodiff device must not follow them.
+                    Ok::<_, W::Error>(RunningState::new(Tensor::from_data(values, &norm.gamma.val().device())))
+                };
+                norm.running_mean = statistics("running_mean")?;
+                norm.running_var = statistics("running_var")?;
                 Layer::BatchNorm(norm)
             }
             Operation::Relu => Layer::Relu(Relu::new()),
@@ -285,14 +306,15 @@ impl Layer {
             Operation::Flatten => Layer::Flatten(Flatten),
             Operation::Linear { inputs, outputs, bias } => {
                 let [inputs, outputs] = [inputs, outputs].map(size);
-                let values = glorot_uniform(inputs * outputs, inputs, outputs, rng);
+                // Burn has inputs × outputs.
+                let values = transposed(&tensor("weight", &[outputs, inputs])?, outputs, inputs);
                 Layer::Linear(Linear {
                     weight: parameter(values, [inputs, outputs], device),
-                    bias: bias.then(|| zeros(outputs, device)),
+                    bias: bias.then(|| tensor("bias", &[outputs])).transpose()?.map(|values| vector(values, device)),
                 })
             }
             Operation::GlobalAverage => Layer::GlobalAverage(GlobalAverage),
-        }
+        })
     }
 
     fn forward(&self, input: Activation, dropout: Option<&mut ChaCha8Rng>) -> Activation {
@@ -321,49 +343,6 @@ impl Layer {
                 Activation::Vectors(maps.mean_dim(2).reshape([images, channels]))
             }
         }
-    }
-
-    fn load(&mut self, name: &str, weights: &SafeTensors<'_>, wanted: &mut Vec<String>) -> Result<(), WeightsError> {
-        let mut find = |field: &str, shape: &[usize]| {
-            let name = format!("{name}.{field}");
-            let values = floats(weights, &name, shape);
-            wanted.push(name);
-            values
-        };
-        match self {
-            Layer::Convolution(layer) => {
-                let shape = layer.weight.dims();
-                layer.weight = replaced(&layer.weight, find("weight", &shape)?, shape);
-                if let Some(bias) = &mut layer.bias {
-                    let shape = bias.dims();
-                    *bias = replaced(bias, find("bias", &shape)?, shape);
-                }
-            }
-            Layer::BatchNorm(layer) => {
-                let shape = layer.gamma.dims();
-                layer.gamma = replaced(&layer.gamma, find("weight", &shape)?, shape);
-                layer.beta = replaced(&layer.beta, find("bias", &shape)?, shape);
-                for (field, state) in
-                    [("running_mean", &mut layer.running_mean), ("running_var", &mut layer.running_var)]
-                {
-                    let device = state.value_sync().device();
-                    let values = find(field, &shape)?;
-                    *state =
-                        burn::module::RunningState::new(Tensor::from_data(TensorData::new(values, shape), &device));
-                }
-            }
-            Layer::Linear(layer) => {
-                let [inputs, outputs] = layer.weight.dims();
-                let values = transposed(&find("weight", &[outputs, inputs])?, outputs, inputs);
-                layer.weight = replaced(&layer.weight, values, [inputs, outputs]);
-                if let Some(bias) = &mut layer.bias {
-                    let shape = bias.dims();
-                    *bias = replaced(bias, find("bias", &shape)?, shape);
-                }
-            }
-            Layer::Relu(_) | Layer::MaxPool(_) | Layer::Dropout(_) | Layer::Flatten(_) | Layer::GlobalAverage(_) => {}
-        }
-        Ok(())
     }
 }
 
@@ -431,24 +410,13 @@ fn dropout_mask(n: usize, probability: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
     mask
 }
 
-/// `n` values, uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010, equation 16), with 24 random bits each.
-fn glorot_uniform<R: Rng + ?Sized>(n: usize, fan_in: usize, fan_out: usize, rng: &mut R) -> Vec<f32> {
-    let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
-    (0..n).map(|_| (bound * (f64::from(rng.next_u32() >> 8) / f64::from(1 << 23) - 1.0)) as f32).collect()
-}
-
 fn parameter<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-fn zeros(n: usize, device: &Device) -> Param<Tensor<1>> {
-    parameter(vec![0.0; n], [n], device)
-}
-
-/// A parameter of the same identity and device with other values.
-fn replaced<const D: usize>(old: &Param<Tensor<D>>, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
-    let tensor = Tensor::from_data(TensorData::new(values, shape), &old.val().device());
-    Param::initialized(old.id, tensor.set_require_grad(old.is_require_grad()))
+fn vector(values: Vec<f32>, device: &Device) -> Param<Tensor<1>> {
+    let shape = [values.len()];
+    parameter(values, shape, device)
 }
 
 fn size(n: u32) -> usize {
@@ -459,22 +427,6 @@ fn size(n: u32) -> usize {
 fn host<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) {
     let shape = tensor.dims().to_vec();
     (shape, tensor.without_autodiff().into_data_as::<f32>().iter::<f32>().collect())
-}
-
-/// The values of a tensor of this name and shape.
-pub(crate) fn floats(weights: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-    let view = weights.tensor(name)?;
-    if view.dtype() != Dtype::F32 || view.shape() != shape {
-        let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());
-        return Err(WeightsError::Mismatch { name: name.to_owned(), expected: shape.to_vec(), found });
-    }
-    let (values, _) = view.data().as_chunks::<4>();
-    Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
-}
-
-/// The transpose of a matrix of `rows` × `columns`.
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::cpu::CpuNetwork;
 use crate::device::ComputeDevice;
-use crate::network::{Network, WeightsError};
+use crate::initial_weights::Stored;
+use crate::network::{Network, WeightsError, largest_activation};
 
 /// Class probabilities of images.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,11 @@ impl Predictions {
         self.probabilities.chunks_exact(self.classes.max(1))
     }
 
+    /// All probabilities, images × classes.
+    pub fn into_probabilities(self) -> Vec<f32> {
+        self.probabilities
+    }
+
     /// The most probable class of each image, of equally probable ones the first.
     pub fn predicted_classes(&self) -> impl ExactSizeIterator<Item = usize> {
         self.probabilities().map(|row| {
@@ -63,7 +69,7 @@ impl Predictions {
 /// Images go through in batches that keep the largest feature maps near 16 MiB; the result does not depend on their size
 /// beyond rounding.
 pub fn predict(network: &Network, images: &LabelledImages, normalizer: &Normalizer, device: &Device) -> Predictions {
-    predict_batches(images, normalizer, batch_size(network), |batch, count, to| {
+    predict_batches(images, normalizer, batch_size(network.largest_activation()), |batch, count, to| {
         let output = softmax(network.forward(tensor(batch, count, images, device)), 1);
         to.extend(output.into_data_as::<f32>().iter::<f32>());
     })
@@ -84,23 +90,23 @@ pub fn logits(
     normalizer: &Normalizer,
     device: &ComputeDevice,
 ) -> Result<Vec<f32>, WeightsError> {
-    // Its fresh weights are replaced, so they may be any.
-    let burn = device.burn();
-    let network = Network::new(graph, &burn, &mut ChaCha8Rng::seed_from_u64(0)).with_safetensors(weights)?;
-    let batch_size = batch_size(&network);
     Ok(match device {
         ComputeDevice::Cpu => {
-            drop(network);
-            let mut network = CpuNetwork::new(graph, batch_size, rayon::current_num_threads(), weights)?;
+            let batch_size = batch_size(largest_activation(graph));
+            let threads = rayon::current_num_threads();
+            let mut network = CpuNetwork::new(graph, batch_size, threads, Stored::new(weights)?)?;
             each_batch(images, normalizer, batch_size, |batch, _, to| {
                 network.forward(batch, None);
                 network.logits(to);
             })
         }
-        ComputeDevice::Burn(_) => each_batch(images, normalizer, batch_size, |batch, count, to| {
-            let output = network.forward(tensor(batch, count, images, &burn));
-            to.extend(output.into_data_as::<f32>().iter::<f32>());
-        }),
+        ComputeDevice::Burn(burn) => {
+            let network = Network::with_weights(graph, burn, weights)?;
+            each_batch(images, normalizer, batch_size(largest_activation(graph)), |batch, count, to| {
+                let output = network.forward(tensor(batch, count, images, burn));
+                to.extend(output.into_data_as::<f32>().iter::<f32>());
+            })
+        }
     })
 }
 
@@ -112,8 +118,8 @@ fn tensor(batch: &[f32], count: usize, images: &LabelledImages, device: &Device)
 }
 
 /// Images of a batch whose largest feature maps are near 16 MiB.
-fn batch_size(network: &Network) -> usize {
-    (EVALUATION_VALUES / network.largest_activation().max(1)).clamp(16, 512)
+fn batch_size(largest_activation: usize) -> usize {
+    (EVALUATION_VALUES / largest_activation.max(1)).clamp(16, 512)
 }
 
 /// Class probabilities of `images`: `add` gets normalized images, NCHW, and their number, and adds a row for each.

@@ -1,23 +1,26 @@
 //! Training a network from its first weights to its last epoch (spec 3).
 
+mod attempt;
+mod image_part;
+mod loss_meter;
+
 use std::borrow::Cow;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use burn::tensor::Tensor;
 use metaqnn_core::graph::Graph;
 use metaqnn_core::ports::{PruneRule, TrainingProgress};
-use metaqnn_core::settings::{Schedule, TrainingSettings};
+use metaqnn_core::settings::TrainingSettings;
 use metaqnn_core::study::{Accuracy, CurvePoint, Evaluation, Failure, Outcome};
-use metaqnn_data::{Augmentation, Batches, LabelledImages, Normalizer, stratified_subset};
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use metaqnn_data::{Augmentation, LabelledImages, Normalizer};
 
+use self::attempt::{Attempt, AttemptEnd, Clock, History, initial_rate};
+pub(crate) use self::image_part::fixed_part;
 use crate::checkpoint::{Checkpoint, CheckpointError, identity};
 use crate::device::ComputeDevice;
-use crate::learner::{Learner, StepLoss};
+use crate::learner::Learner;
 use crate::network::WeightsError;
+use crate::predictions::Predictions;
 
 /// What to train, on what, and for how long.
 #[derive(Clone, Debug)]
@@ -38,16 +41,24 @@ pub struct TrainingTask<'a> {
     pub seed: u64,
     /// When to stop early.
     pub prune: Option<PruneRule>,
-    /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the
-    /// settings.
-    pub time_limit: Option<Duration>,
+    /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the settings.
+    pub time_limit: Option<TimeLimit>,
     /// So many epochs instead of those of the settings; the learning rate schedule is stretched over them. A time limit goes before.
     pub epochs: Option<u32>,
     /// The file in which the state after each epoch is kept, and from which a training that was killed goes on; of use on the CPU
-    /// alone, and not together with a time limit.
+    /// alone.
     pub checkpoint: Option<&'a Path>,
     /// Where.
     pub device: &'a ComputeDevice,
+}
+
+/// How long to train; the two differ for a training that goes on after a kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// In all, before and after the kill, so that it makes no difference.
+    InAll(Duration),
+    /// From now on, so that it is over in time.
+    FromNow(Duration),
 }
 
 /// How a training ended.
@@ -85,6 +96,8 @@ pub struct Training {
     pub end: TrainingEnd,
     /// Best validation accuracy over the epochs of the last try; `None` where nothing was validated.
     pub best_valid_accuracy: Option<Accuracy>,
+    /// Class probabilities of the validation images after the last step; `None` where nothing was validated.
+    pub valid_predictions: Option<Predictions>,
     /// The learning curve of the last try; where nothing was validated its accuracies are 0.
     pub curve: Vec<CurvePoint>,
     /// Epochs over all tries, whole and begun.
@@ -114,12 +127,6 @@ impl Training {
     }
 }
 
-/// Least time between two reports of steps.
-const REPORT_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Steps between two looks at the loss where reading it waits for another device.
-const STEPS_BETWEEN_READS: usize = 16;
-
 /// Where nothing is held out, the restart rule looks at so many of the training images.
 const RESTART_IMAGES: usize = 2_000;
 
@@ -136,24 +143,23 @@ const RESTART_IMAGES: usize = 2_000;
 /// [`TrainError`] where weights cannot be handed to the device, or the state after an epoch cannot be kept.
 pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) -> Result<Training, TrainError> {
     let identity = task.identity();
-    let kept = match (task.checkpoint, task.time_limit, task.device) {
-        (Some(path), None, ComputeDevice::Cpu) => Checkpoint::load(path, identity),
+    let kept = match (task.checkpoint, task.device) {
+        (Some(path), ComputeDevice::Cpu) => Checkpoint::load(path, identity),
         _ => None,
     };
-    let begin = Instant::now();
-    let deadline = task.time_limit.and_then(|limit| begin.checked_add(limit));
     let watched = match task.valid {
         Some(valid) => Cow::Borrowed(valid),
         None => fixed_part(task.train, task.graph.classes() as usize, RESTART_IMAGES),
     };
     let tries = task.settings.restart.tries.max(1);
-    let mut history = History { identity, elapsed: Duration::ZERO, epochs: 0, best: 0.0 };
+    let mut history = History { identity, clock: Clock::new(task.time_limit), epochs: 0, best: 0.0 };
     let mut attempt = 0;
     let mut resumed = None;
     if let Some(kept) = kept {
-        let before = History { identity, elapsed: kept.elapsed, epochs: kept.epochs_before, best: kept.best_before };
-        if let Some(goes_on) = Try::resumed(task, kept, &watched)? {
-            (history, attempt, resumed) = (before, goes_on.attempt, Some(goes_on));
+        let clock = Clock::going_on(task.time_limit, kept.elapsed);
+        let before = History { identity, clock, epochs: kept.epochs_before, best: kept.best_before };
+        if let Some(goes_on) = Attempt::resumed(task, kept, &watched)? {
+            (history, attempt, resumed) = (before, goes_on.number, Some(goes_on));
         }
     }
     loop {
@@ -162,30 +168,31 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         }
         let mut this_try = match resumed.take() {
             Some(resumed) => resumed,
-            None => Try::new(task, attempt, &watched, deadline)?,
+            None => Attempt::new(task, attempt, &watched, history.clock.elapsed()),
         };
-        let end = this_try.run(&history, begin, report)?;
+        let end = this_try.run(&history, report)?;
         history.epochs += this_try.epochs;
         history.best = history.best.max(this_try.best_seen);
         attempt += 1;
-        let another = attempt < tries && deadline.is_none_or(|deadline| Instant::now() < deadline);
+        let another = attempt < tries && !history.clock.is_over();
         let end = match end {
-            TryEnd::NoBetterThanChance | TryEnd::NotFinite { early: true, .. } if another => continue,
-            TryEnd::NoBetterThanChance => {
+            AttemptEnd::NoBetterThanChance | AttemptEnd::NotFinite { early: true, .. } if another => continue,
+            AttemptEnd::NoBetterThanChance => {
                 TrainingEnd::Failed(Failure::FailedToLearn { valid_accuracy: history.best, tries: attempt })
             }
-            TryEnd::NotFinite { epoch, .. } => TrainingEnd::Failed(Failure::LossNotFinite { epoch }),
-            TryEnd::Complete => TrainingEnd::Complete,
-            TryEnd::Pruned { reason } => TrainingEnd::Pruned { reason },
+            AttemptEnd::NotFinite { epoch, .. } => TrainingEnd::Failed(Failure::LossNotFinite { epoch }),
+            AttemptEnd::Complete => TrainingEnd::Complete,
+            AttemptEnd::Pruned { reason } => TrainingEnd::Pruned { reason },
         };
         return Ok(Training {
             learner: this_try.learner,
             end,
             best_valid_accuracy: task.valid.and_then(|_| Accuracy::new(this_try.best).ok()),
+            valid_predictions: this_try.predictions.filter(|_| task.valid.is_some()),
             curve: this_try.curve,
             epochs: history.epochs,
             tries: attempt,
-            elapsed: history.elapsed + begin.elapsed(),
+            elapsed: history.clock.elapsed(),
         });
     }
 }
@@ -200,7 +207,7 @@ impl TrainingTask<'_> {
     fn identity(&self) -> u64 {
         let images = |images: &LabelledImages| (images.len(), images.shape);
         identity(&format!(
-            "{:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {}",
+            "{:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {} {}",
             self.graph,
             self.settings,
             images(self.train),
@@ -209,323 +216,8 @@ impl TrainingTask<'_> {
             self.seed,
             self.prune,
             self.epochs,
+            self.time_limit.is_some(),
             env!("CARGO_PKG_VERSION"),
         ))
-    }
-}
-
-/// What the tries before this one have left.
-struct History {
-    identity: u64,
-    /// Time of the runs that were killed.
-    elapsed: Duration,
-    /// Epochs over all tries that ended.
-    epochs: u32,
-    /// Best accuracy of all of them.
-    best: f64,
-}
-
-/// A stratified part of `images` that is always the same; all where `n` is 0 or not fewer.
-pub(crate) fn fixed_part(images: &LabelledImages, classes: usize, n: usize) -> Cow<'_, LabelledImages> {
-    if n == 0 || n >= images.len() {
-        return Cow::Borrowed(images);
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(PART_SEED);
-    Cow::Owned(images.select(&stratified_subset(&images.labels, classes, n, &mut rng)))
-}
-
-/// Seed of the parts of the images that trials use, the same for every trial of every study.
-const PART_SEED: u64 = 0x7061_7274;
-
-/// The purposes that one try draws random numbers for.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Weights,
-    Order,
-    Dropout,
-}
-
-/// The generator for a purpose in a try: one stream of ChaCha each.
-fn generator(seed: u64, attempt: u32, purpose: Purpose) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(u64::from(attempt) * 3 + purpose as u64);
-    rng
-}
-
-/// Factor of the learning rate in a try, counted from 0.
-fn rate_factor(task: &TrainingTask<'_>, attempt: u32) -> f64 {
-    task.settings.restart.factor.powi(attempt as i32)
-}
-
-fn initial_rate(task: &TrainingTask<'_>, attempt: u32) -> f64 {
-    let rate = match &task.settings.schedule {
-        Schedule::Piecewise { stretches } => stretches.first().map_or(task.settings.learning_rate, |(rate, _)| *rate),
-        Schedule::Step { .. } | Schedule::OneCycle { .. } => task.settings.learning_rate,
-    };
-    rate * rate_factor(task, attempt)
-}
-
-enum TryEnd {
-    Complete,
-    Pruned { reason: String },
-    NoBetterThanChance,
-    NotFinite { epoch: u32, early: bool },
-}
-
-/// One try: a fresh network and its training.
-struct Try<'a> {
-    task: &'a TrainingTask<'a>,
-    attempt: u32,
-    learner: Learner,
-    watched: &'a LabelledImages,
-    /// The accuracy that one must be above, for as long as it has not been.
-    threshold: Option<f64>,
-    factor: f64,
-    begin: Instant,
-    deadline: Option<Instant>,
-    order: ChaCha8Rng,
-    curve: Vec<CurvePoint>,
-    /// Best accuracy at the end of an epoch.
-    best: f64,
-    /// Best accuracy at any look.
-    best_seen: f64,
-    epochs: u32,
-    /// Steps made.
-    steps: usize,
-}
-
-impl<'a> Try<'a> {
-    fn new(
-        task: &'a TrainingTask<'a>,
-        attempt: u32,
-        watched: &'a LabelledImages,
-        deadline: Option<Instant>,
-    ) -> Result<Self, WeightsError> {
-        let dropout = generator(task.seed, attempt, Purpose::Dropout).next_u64();
-        let mut weights = generator(task.seed, attempt, Purpose::Weights);
-        Ok(Try {
-            task,
-            attempt,
-            learner: Learner::new(task.graph, task.settings, task.device, &mut weights, dropout)?,
-            watched,
-            threshold: Some(threshold(task, watched)),
-            factor: rate_factor(task, attempt),
-            begin: Instant::now(),
-            deadline,
-            order: generator(task.seed, attempt, Purpose::Order),
-            curve: Vec::new(),
-            best: 0.0,
-            best_seen: 0.0,
-            epochs: 0,
-            steps: 0,
-        })
-    }
-
-    /// The try of which `kept` is the state after an epoch; `None` where it is of another network.
-    fn resumed(
-        task: &'a TrainingTask<'a>,
-        kept: Checkpoint,
-        watched: &'a LabelledImages,
-    ) -> Result<Option<Self>, WeightsError> {
-        let learner = Learner::resumed(task.graph, task.settings, kept.learner)?;
-        Ok(learner.map(|learner| Try {
-            task,
-            attempt: kept.attempt,
-            learner,
-            watched,
-            threshold: kept.threshold,
-            factor: rate_factor(task, kept.attempt),
-            begin: Instant::now(),
-            deadline: None,
-            order: kept.order,
-            epochs: kept.curve.len() as u32,
-            curve: kept.curve,
-            best: kept.best,
-            best_seen: kept.best_seen,
-            steps: kept.steps as usize,
-        }))
-    }
-
-    /// Keeps the state after an epoch, where the task asks for it and the device can.
-    fn keep(&self, history: &History, begin: Instant) -> Result<(), TrainError> {
-        let (Some(path), None) = (self.task.checkpoint, self.deadline) else { return Ok(()) };
-        let Some(learner) = self.learner.state()? else { return Ok(()) };
-        let checkpoint = Checkpoint {
-            identity: history.identity,
-            attempt: self.attempt,
-            steps: self.steps as u64,
-            epochs_before: history.epochs,
-            best_before: history.best,
-            threshold: self.threshold,
-            best: self.best,
-            best_seen: self.best_seen,
-            elapsed: history.elapsed + begin.elapsed(),
-            curve: self.curve.clone(),
-            order: self.order.clone(),
-            learner,
-        };
-        Ok(checkpoint.store(path)?)
-    }
-
-    fn run(
-        &mut self,
-        history: &History,
-        begin: Instant,
-        report: &mut dyn FnMut(TrainingProgress),
-    ) -> Result<TryEnd, TrainError> {
-        let task = self.task;
-        let batch_size = task.settings.batch_size.max(1) as usize;
-        let mut batches = Batches::new(task.train, task.normalizer, task.augmentation, batch_size);
-        let steps_in_epoch = batches.in_a_pass();
-        let nominal_epochs = task.settings.epochs_of(steps_in_epoch);
-        let epochs = task.epochs(steps_in_epoch);
-        let total_steps = steps_in_epoch * epochs as usize;
-        let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
-        let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
-        let mut last_report = Instant::now();
-        for epoch in self.epochs.. {
-            self.epochs = epoch + 1;
-            let mut loss = LossMeter::default();
-            let mut order = std::mem::replace(&mut self.order, ChaCha8Rng::seed_from_u64(0));
-            batches.start_shuffled(&mut order);
-            let mut out_of_time = false;
-            while let Some(batch) = batches.next_batch(&mut order) {
-                let progress = self.progress(self.steps, total_steps);
-                // The settings' epochs are stretched over the time or over another number of passes.
-                let is_stretched = self.deadline.is_some() || epochs != nominal_epochs;
-                let schedule_epoch = if is_stretched { (progress * f64::from(nominal_epochs)) as u32 } else { epoch };
-                let rate = task.settings.schedule.learning_rate(task.settings.learning_rate, schedule_epoch, progress);
-                loss.add(self.learner.step(batch.images, batch.labels, rate * self.factor), batch.labels.len());
-                self.steps += 1;
-                if self.steps.is_multiple_of(read_every) && !loss.read().is_finite() {
-                    return Ok(self.not_finite(epoch));
-                }
-                if last_report.elapsed() >= REPORT_INTERVAL {
-                    last_report = Instant::now();
-                    let progress = self.progress(self.steps, total_steps);
-                    report(TrainingProgress::Step { progress, train_loss: loss.read() });
-                }
-                // At an epoch's end its own accuracy is looked at, below.
-                if self.steps == look_after && !self.steps.is_multiple_of(steps_in_epoch) && self.threshold.is_some() {
-                    self.look();
-                    if self.threshold.is_some() {
-                        return Ok(TryEnd::NoBetterThanChance);
-                    }
-                }
-                if self.is_over(self.steps) {
-                    out_of_time = true;
-                    break;
-                }
-            }
-            self.order = order;
-            let train_loss = loss.read();
-            if !train_loss.is_finite() {
-                return Ok(self.not_finite(epoch));
-            }
-            let last = out_of_time || (self.deadline.is_none() && epoch + 1 >= epochs);
-            let mut valid_accuracy = 0.0;
-            if task.valid.is_some() {
-                valid_accuracy = self.look();
-                self.best = self.best.max(valid_accuracy);
-            } else if self.threshold.is_some() && self.steps >= look_after {
-                self.look();
-            }
-            let point = CurvePoint { epoch: epoch + 1, train_loss, valid_accuracy };
-            self.curve.push(point);
-            report(TrainingProgress::Epoch { point });
-            // A final training that is too short for a look is taken as it is; a trial has been looked at.
-            if self.threshold.is_some() && (self.steps >= look_after || (last && task.valid.is_some())) {
-                return Ok(TryEnd::NoBetterThanChance);
-            }
-            if last {
-                break;
-            }
-            if let Some(rule) = task.prune
-                && rule.epoch == epoch + 1
-                && valid_accuracy < rule.valid_accuracy
-            {
-                let reason = format!(
-                    "validation accuracy {valid_accuracy:.4} after epoch {} is below {:.4}",
-                    rule.epoch, rule.valid_accuracy
-                );
-                return Ok(TryEnd::Pruned { reason });
-            }
-            self.keep(history, begin)?;
-        }
-        Ok(TryEnd::Complete)
-    }
-
-    /// Accuracy now. Notes whether it is above the threshold.
-    fn look(&mut self) -> f64 {
-        let predictions = self.learner.predict(self.watched, self.task.normalizer);
-        let accuracy = predictions.accuracy(&self.watched.labels).value();
-        self.best_seen = self.best_seen.max(accuracy);
-        if self.threshold.is_some_and(|threshold| accuracy > threshold) {
-            self.threshold = None;
-        }
-        accuracy
-    }
-
-    fn not_finite(&self, epoch: u32) -> TryEnd {
-        TryEnd::NotFinite { epoch: epoch + 1, early: self.threshold.is_some() }
-    }
-
-    /// Share of this try that is over, in [0, 1].
-    fn progress(&self, steps: usize, total_steps: usize) -> f64 {
-        match self.deadline {
-            None => steps as f64 / total_steps.max(1) as f64,
-            Some(deadline) => {
-                let all = deadline.saturating_duration_since(self.begin).as_secs_f64();
-                if all > 0.0 { (self.begin.elapsed().as_secs_f64() / all).min(1.0) } else { 1.0 }
-            }
-        }
-    }
-
-    /// Whether the next step would end beyond the deadline, going by the mean of those done.
-    fn is_over(&self, steps: usize) -> bool {
-        self.deadline.is_some_and(|deadline| {
-            let step = self.begin.elapsed().div_f64(steps.max(1) as f64);
-            Instant::now() + step > deadline
-        })
-    }
-}
-
-/// The accuracy that counts as no better than chance on `images`.
-fn threshold(task: &TrainingTask<'_>, images: &LabelledImages) -> f64 {
-    let classes = task.graph.classes();
-    let most = images.class_counts(classes as usize).into_iter().max().unwrap_or(0);
-    let share = if images.is_empty() { 0.0 } else { most as f64 / images.len() as f64 };
-    task.settings.restart.threshold(share, classes)
-}
-
-/// The mean loss of an epoch, summed up on the device and read from it as seldom as may be.
-#[derive(Default)]
-struct LossMeter {
-    pending: Option<Tensor<1>>,
-    sum: f64,
-    images: usize,
-}
-
-impl LossMeter {
-    fn add(&mut self, loss: StepLoss, images: usize) {
-        match loss {
-            StepLoss::Known(loss) => self.sum += f64::from(loss) * images as f64,
-            StepLoss::Pending(loss) => {
-                let loss = *loss * images as f64;
-                self.pending = Some(match self.pending.take() {
-                    Some(pending) => pending + loss,
-                    None => loss,
-                });
-            }
-        }
-        self.images += images;
-    }
-
-    /// The mean until now; not finite where any loss was not.
-    fn read(&mut self) -> f64 {
-        if let Some(pending) = self.pending.take() {
-            self.sum += f64::from(pending.into_scalar::<f32>());
-        }
-        self.sum / self.images.max(1) as f64
     }
 }

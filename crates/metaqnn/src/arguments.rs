@@ -51,11 +51,12 @@ pub(crate) enum Verb {
     /// Train one architecture.
     #[command(after_help = "Example: metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), GAP(10), SM(10)]' --data digits")]
     Train(TrainArguments),
-    /// Train the best networks of a study fully and measure each once on the test data.
+    /// Train the best networks of a study fully, measure each once on the test data, and the best of them together.
     ///
     /// First for a part of the epochs on the training images alone, to be validated, then on training and validation images. What
     /// was trained and measured already is not trained again. After an interruption or a kill the same command goes on after the
-    /// last finished epoch, with the plan that the first one made.
+    /// last finished epoch, with the plan that the first one made. At the end the best k networks are made an ensemble where the
+    /// mean of their probabilities does better on the validation data than the best network.
     #[command(
         after_help = "Examples:\n  metaqnn final studies/digits-2026-01-31-1.study --budget 30m\n  metaqnn final studies/digits-2026-01-31-1.study --models 3 --json"
     )]
@@ -266,7 +267,7 @@ pub(crate) struct FinalArguments {
     /// The study's file.
     pub(crate) study: PathBuf,
     /// Plan for this time: 90s, 30m, 2h: so many networks, best first, and so many epochs as it allows, going by the speed of the
-    /// trials [default: the epochs of the settings].
+    /// trials and of the first steps; a network for which no time is left is not begun [default: the epochs of the settings].
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     pub(crate) budget: Option<f64>,
     /// How many of the best networks [default: 10].
@@ -288,7 +289,8 @@ pub(crate) struct FinalArguments {
 /// A trained model and where it answers.
 #[derive(Args)]
 pub(crate) struct ModelArguments {
-    /// A model folder, a study, or STUDY:TRIAL; of a study without a trial the best network that was trained fully.
+    /// A model folder, a study, STUDY:TRIAL or STUDY:ensemble; of a study alone its ensemble where one was kept, else the best
+    /// network that was trained fully.
     pub(crate) model: String,
     #[command(flatten)]
     pub(crate) data_dir: DataArguments,

@@ -136,7 +136,7 @@ fn measure(graph: &Graph, plan: &Plan<'_>) -> Result<Measurement> {
     let mut generator = ChaCha8Rng::seed_from_u64(plan.seed);
     let (images, labels) = made_up_batch(graph, plan.settings.batch_size, &mut generator);
     let idle = peak_resident_bytes();
-    let mut learner = Learner::new(graph, plan.settings, &device, &mut generator, plan.seed)?;
+    let mut learner = Learner::new(graph, plan.settings, &device, &mut generator, plan.seed);
     let rate = plan.settings.learning_rate;
     let mut run = |steps: u32| {
         let mut last = None;

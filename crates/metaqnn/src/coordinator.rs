@@ -14,7 +14,7 @@ use metaqnn_train::{ComputeDevice, map_shape};
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
-use crate::run::{Run, watch_for_interrupt};
+use crate::run::{Run, RunClock, watch_for_interrupt};
 use crate::study_path::{default_path, now};
 use crate::{display, setup};
 
@@ -62,13 +62,12 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         file,
         study: Study::new(settings.clone(), space, seed),
         pruning: Pruning::new(settings.pruning),
+        clock: RunClock { seconds_before: 0.0, begin, budget_seconds: settings.search.budget_seconds },
         settings,
         settings_text: document.to_string(),
         data: data_argument,
         data_dir,
         image_size: setup::image_size(input)?,
-        seconds_before: 0.0,
-        begin,
         interrupted: watch_for_interrupt()?,
         json: arguments.run.json,
     }
@@ -115,13 +114,12 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         file,
         study,
         pruning,
+        clock: RunClock { seconds_before, begin, budget_seconds: settings.search.budget_seconds },
         settings,
         settings_text: document.to_string(),
         data: header.data,
         data_dir,
         image_size: setup::image_size(header.input)?,
-        seconds_before,
-        begin,
         interrupted: watch_for_interrupt()?,
         json: arguments.run.json,
     }

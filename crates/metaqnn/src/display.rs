@@ -1,7 +1,7 @@
 //! How results look: tables for people, JSON for programs.
 
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{Outcome, TrialRecord};
+use metaqnn_core::study::{EnsembleRecord, Outcome, TrialRecord, wilson_interval};
 use metaqnn_store::{Cost, Costs, LoggedEvent, StoredTrial};
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ pub(crate) fn trial_json(trial: &StoredTrial) -> Value {
         "state": record.evaluation.outcome.state(),
         "valid_accuracy": record.evaluation.outcome.valid_accuracy(),
         "test_accuracy": trial.test_accuracy,
+        "test_interval": trial.test_interval().map(|(low, high)| [low, high]),
         "params": record.params,
         "flops": record.flops,
         "epochs": record.evaluation.epochs,
@@ -58,6 +59,35 @@ pub(crate) fn failure(record: &TrialRecord) -> Option<String> {
         Outcome::Pruned { reason, .. } => Some(reason.clone()),
         Outcome::Failed { failure } => Some(failure.to_string()),
     }
+}
+
+/// The JSON object of an ensemble.
+pub(crate) fn ensemble_json(ensemble: &EnsembleRecord) -> Value {
+    let (low, high) = wilson_interval(ensemble.test_accuracy, ensemble.test_images);
+    json!({
+        "members": ensemble.members,
+        "valid_accuracy": ensemble.valid_accuracy,
+        "test_accuracy": ensemble.test_accuracy,
+        "test_interval": [low, high],
+        "test_images": ensemble.test_images,
+    })
+}
+
+/// An ensemble in one line.
+pub(crate) fn ensemble_line(ensemble: &EnsembleRecord) -> String {
+    let (low, high) = wilson_interval(ensemble.test_accuracy, ensemble.test_images);
+    format!(
+        "ensemble of trials {}: {:.2} % of the test images right (95 % interval {:.2} to {:.2} %)",
+        members(ensemble),
+        100.0 * ensemble.test_accuracy,
+        100.0 * low,
+        100.0 * high
+    )
+}
+
+/// The numbers of its trials, best first.
+pub(crate) fn members(ensemble: &EnsembleRecord) -> String {
+    ensemble.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What the trials of a study cost, as JSON.
@@ -117,9 +147,19 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
 
 /// The table within `width` columns, where there are so few.
 fn table_in(trials: &[StoredTrial], width: Option<usize>) -> String {
+    // A column of its own only where there is something in it.
+    let with_intervals = trials.iter().any(|trial| trial.test_accuracy.is_some());
+    let interval = |text: &str| if with_intervals { format!(" {text:>15}") } else { String::new() };
     let head = format!(
-        "{:>4} {:>5} {:>7} {:>6} {:>9} {:>7} {:>7}",
-        "rank", "trial", "valid %", "test %", "params", "MFLOPs", "seconds"
+        "{:>4} {:>5} {:>7} {:>6}{} {:>9} {:>7} {:>7}",
+        "rank",
+        "trial",
+        "valid %",
+        "test %",
+        interval("95 % interval"),
+        "params",
+        "MFLOPs",
+        "seconds"
     );
     let architectures: Vec<String> = trials.iter().map(|trial| trial.record.architecture.to_string()).collect();
     let longest = architectures.iter().map(String::len).max().unwrap_or(0);
@@ -129,10 +169,15 @@ fn table_in(trials: &[StoredTrial], width: Option<usize>) -> String {
         let record = &trial.record;
         let percent = |accuracy: Option<f64>| accuracy.map_or("–".into(), |a| format!("{:.2}", 100.0 * a));
         text += &format!(
-            "{rank:>4} {:>5} {:>7} {:>6} {:>9} {:>7.2} {:>7.1}",
+            "{rank:>4} {:>5} {:>7} {:>6}{} {:>9} {:>7.2} {:>7.1}",
             record.trial,
             percent(record.evaluation.outcome.valid_accuracy().map(|a| a.value())),
             percent(trial.test_accuracy),
+            interval(
+                &trial
+                    .test_interval()
+                    .map_or("–".into(), |(low, high)| { format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high) })
+            ),
             record.params,
             record.flops as f64 / 1e6,
             record.evaluation.train_seconds,
@@ -193,7 +238,23 @@ mod tests {
                 transitions: Vec::new(),
             },
             test_accuracy: None,
+            test_images: None,
         }
+    }
+
+    #[test]
+    fn what_was_measured_has_its_interval() {
+        let mut trials = [trial("[C(16,3,1), SM(10)]"), trial("[C(32,3,1), SM(10)]")];
+        (trials[0].test_accuracy, trials[0].test_images) = (Some(0.9), Some(100));
+        let text = table_in(&trials, None);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("test %   95 % interval    params"), "{text}");
+        // Values of statsmodels' proportion_confint(90, 100, method="wilson").
+        assert!(lines[1].contains(" 90.00  82.56 to 94.48 "), "{text}");
+        assert!(lines[2].contains("   –               – "), "{text}");
+        let json = trial_json(&trials[0]);
+        assert!((json["test_interval"][1].as_f64().unwrap() - 0.944_771_1).abs() < 1e-6, "{json}");
+        assert!(trial_json(&trials[1])["test_interval"].is_null());
     }
 
     #[test]

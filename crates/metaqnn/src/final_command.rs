@@ -1,24 +1,24 @@
-//! `metaqnn final`: the best networks of a study trained fully and measured once on the test data.
+//! `metaqnn final`: the best networks of a study trained fully, measured once on the test data, and the best of them together.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use metaqnn_core::ports::{CandidateJob, CandidateLength, FinalJob, Storage};
 use metaqnn_core::settings::{self, Settings};
-use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{
-    CandidateRecord, Failure, FinalRecord, Finalist, Outcome, PlannedTraining, TrialNumber, plan_final_trainings,
-};
+use metaqnn_core::study::{Finalist, PlannedTraining, plan_final_trainings};
+use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::{Job, WorkerSetup};
-use metaqnn_exec::{PoolEvent, WorkerPool};
 use metaqnn_store::{StoredTrial, StudyFile};
+use metaqnn_train::ComputeDevice;
 
 use crate::arguments::FinalArguments;
+use crate::ensemble::{self, Measuring};
+use crate::final_budget::{Budget, measure_epoch};
+use crate::final_jobs::{FinalJobs, Stage, checkpoint, remove_checkpoints};
 use crate::final_table::FinalTable;
-use crate::progress::Progress;
 use crate::run::{INTERRUPTED, watch_for_interrupt};
 use crate::{display, setup};
 
@@ -32,7 +32,10 @@ const TRAINING_OVER_FORWARD: f64 = 3.0;
 struct FinalTrainings {
     file: StudyFile,
     settings: Settings,
+    device: ComputeDevice,
     setup: WorkerSetup,
+    data_dir: Option<PathBuf>,
+    budget: Option<Budget>,
     /// Threads with which the trials were trained.
     trial_threads: u32,
     /// Training and validation images, and training images alone.
@@ -40,17 +43,10 @@ struct FinalTrainings {
     interrupted: Arc<AtomicBool>,
 }
 
-/// How a training ended.
-enum Ended {
-    Done,
-    /// Without a network, for this reason.
-    Failed(String),
-    Interrupted,
-}
-
 /// Trains the best networks of a study fully, or goes on with it, and prints the table.
 pub(crate) fn train_finally(arguments: &FinalArguments) -> Result<i32> {
-    let mut trainings = FinalTrainings::open(arguments)?;
+    let begin = Instant::now();
+    let mut trainings = FinalTrainings::open(arguments, begin)?;
     trainings.extend_plan(arguments)?;
     let failures = match trainings.train()? {
         Some(failures) => failures,
@@ -61,6 +57,7 @@ pub(crate) fn train_finally(arguments: &FinalArguments) -> Result<i32> {
             return Ok(INTERRUPTED);
         }
     };
+    trainings.settle_ensemble(arguments)?;
     let table = FinalTable::read(trainings.file.reader())?;
     trainings.file.close()?;
     if arguments.json {
@@ -75,7 +72,7 @@ pub(crate) fn train_finally(arguments: &FinalArguments) -> Result<i32> {
 }
 
 impl FinalTrainings {
-    fn open(arguments: &FinalArguments) -> Result<Self> {
+    fn open(arguments: &FinalArguments, begin: Instant) -> Result<Self> {
         let file = StudyFile::open(&arguments.study)?;
         let header = file.header()?;
         let mut document = setup::document_of_study(&arguments.study, &header)?;
@@ -86,7 +83,7 @@ impl FinalTrainings {
             settings::set(&mut document, &format!("search.{assignment}"))?;
         }
         let mut settings = setup::checked(&document)?;
-        metaqnn_train::parse_device(&settings.search.device)?;
+        let device = metaqnn_train::parse_device(&settings.search.device)?;
         if arguments.threads.is_none() {
             settings.search.threads = setup::all_threads(&settings);
         }
@@ -97,6 +94,9 @@ impl FinalTrainings {
         }
         Ok(FinalTrainings {
             settings,
+            device,
+            data_dir: arguments.data_dir.data_dir.clone(),
+            budget: arguments.budget.map(|seconds| Budget::new(begin, seconds)),
             setup: WorkerSetup {
                 data: header.data,
                 data_dir: data_dir.display().to_string(),
@@ -140,7 +140,17 @@ impl FinalTrainings {
         let training = &self.settings.final_phase.training;
         let epochs = training.epochs_of(self.images[0].div_ceil(training.batch_size as usize));
         let share = self.settings.final_phase.share_of_candidates();
-        let planned = plan_final_trainings(&finalists, epochs, share, arguments.budget);
+        let (finalists, seconds) = match self.budget {
+            Some(budget) => {
+                let finalists = self.with_measured_speed(finalists, &ranked, budget)?;
+                (finalists, Some((budget.seconds - budget.begin.elapsed().as_secs_f64()).max(0.0)))
+            }
+            None => (finalists, None),
+        };
+        if self.interrupted.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let planned = plan_final_trainings(&finalists, epochs, share, seconds);
         if let Some(first) = planned.first() {
             eprintln!(
                 "{} to train for {} each",
@@ -150,6 +160,25 @@ impl FinalTrainings {
         }
         self.file.extend_final_plan(&planned)?;
         Ok(())
+    }
+
+    /// The finalists with the seconds of an epoch that the first one shows in a moment of training, instead of those of the trials.
+    fn with_measured_speed(
+        &self,
+        mut finalists: Vec<Finalist>,
+        ranked: &[StoredTrial],
+        budget: Budget,
+    ) -> Result<Vec<Finalist>> {
+        let Some(first) = finalists.first() else { return Ok(finalists) };
+        let Some(trial) = ranked.iter().find(|trial| trial.record.trial == first.trial) else { return Ok(finalists) };
+        eprintln!("measuring how fast trial {} trains", first.trial);
+        let job = self.candidate_job(trial, 1);
+        let [all, train] = self.images.map(|images| images as f64);
+        if let Some(seconds) = measure_epoch(&mut self.pool()?, job, budget.seconds, &self.interrupted)? {
+            let slower = seconds * all / train / first.seconds_an_epoch.max(1e-9);
+            finalists.iter_mut().for_each(|finalist| finalist.seconds_an_epoch *= slower);
+        }
+        Ok(finalists)
     }
 
     fn is_unfinished(&self, plan: &[PlannedTraining]) -> Result<bool> {
@@ -171,24 +200,31 @@ impl FinalTrainings {
 
     /// Time with the threads of a trial over time with those of the final training.
     fn slower(&self) -> f64 {
-        match metaqnn_train::parse_device(&self.settings.search.device) {
-            Ok(metaqnn_train::ComputeDevice::Cpu) => {
-                f64::from(self.trial_threads) / f64::from(self.settings.search.threads)
-            }
-            _ => 1.0,
+        match self.device {
+            ComputeDevice::Cpu => f64::from(self.trial_threads) / f64::from(self.settings.search.threads),
+            ComputeDevice::Burn(_) => 1.0,
         }
     }
 
     /// Trains what is planned and not done yet; gives the reasons of those that failed, `None` after an interruption.
     fn train(&mut self) -> Result<Option<Vec<String>>> {
+        if self.interrupted.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         let mut failures = Vec::new();
+        let mut left_out = Vec::new();
         let plan = self.file.final_plan()?;
         let count = plan.len();
         let mut pool = None;
         for (place, planned) in (1..).zip(plan) {
             let trial = self.file.reader().trial(planned.trial)?.context("a planned trial is not in the study")?;
             if trial.test_accuracy.is_some() {
-                self.remove_checkpoints(planned.trial);
+                remove_checkpoints(&self.file, planned.trial);
+                continue;
+            }
+            let predicted = self.predicted_seconds(&planned, &trial);
+            if !left_out.is_empty() || self.budget.is_some_and(|budget| !budget.has_time_for(predicted)) {
+                left_out.push(planned.trial.to_string());
                 continue;
             }
             let pool = match &mut pool {
@@ -200,16 +236,32 @@ impl FinalTrainings {
                 "{}",
                 display::with_architecture(&format!("{place} of {count}: trial {}", planned.trial), architecture)
             );
+            let stages = [Stage::Candidate, Stage::Final];
+            let goes_on = stages.iter().any(|stage| checkpoint(&self.file, *stage, planned.trial).exists());
+            let begin = Instant::now();
             match self.train_one(&planned, &trial, pool)? {
-                Ended::Done => self.remove_checkpoints(planned.trial),
-                Ended::Failed(reason) => {
-                    eprintln!("trial {}: {reason}", planned.trial);
-                    failures.push(format!("trial {}: {reason}", planned.trial));
-                }
-                Ended::Interrupted => return Ok(None),
+                Some(reasons) => failures.extend(reasons),
+                None => return Ok(None),
+            }
+            if let Some(budget) = &mut self.budget {
+                budget.note(predicted, (!goes_on).then(|| begin.elapsed().as_secs_f64()));
             }
         }
+        if !left_out.is_empty() {
+            let trials = display::count(left_out.len() as u64, "network");
+            eprintln!(
+                "no time is left for {trials} of the plan (trials {}); without --budget the same command trains them",
+                left_out.join(", ")
+            );
+        }
         Ok(Some(failures))
+    }
+
+    /// Seconds that the trainings of a network are likely to take.
+    fn predicted_seconds(&self, planned: &PlannedTraining, trial: &StoredTrial) -> f64 {
+        let [all, train] = self.images.map(|images| images as f64);
+        let epochs = f64::from(planned.final_epochs) + f64::from(planned.candidate_epochs) * train / all;
+        self.finalist(trial).seconds_an_epoch * epochs
     }
 
     fn pool(&self) -> Result<WorkerPool> {
@@ -217,77 +269,64 @@ impl FinalTrainings {
         Ok(WorkerPool::start(program, self.setup.clone(), 1, self.settings.search.threads)?)
     }
 
-    /// Trains a network on the training images and validates it, then on all, and measures it.
-    fn train_one(&mut self, planned: &PlannedTraining, trial: &StoredTrial, pool: &mut WorkerPool) -> Result<Ended> {
-        let (number, seed) = (planned.trial, trial.record.seed);
-        let architecture = || trial.record.architecture.clone();
-        let was_validated = self.file.candidates()?.iter().any(|candidate| candidate.trial == number);
-        if planned.candidate_epochs > 0 && !was_validated {
-            let length = CandidateLength::Epochs(planned.candidate_epochs);
-            let checkpoint = Some(self.checkpoint(number, "candidate"));
-            let job = CandidateJob { trial: number, architecture: architecture(), seed, length, checkpoint };
-            let ended = self.wait(Job::Candidate(job), "validation", &trial.record.architecture, pool)?;
-            if !matches!(ended, Ended::Done) {
-                return Ok(ended);
+    /// Trains a network on the training images and validates it, then on all, and measures it; gives why that failed, where it did,
+    /// and `None` after an interruption.
+    fn train_one(
+        &mut self,
+        planned: &PlannedTraining,
+        trial: &StoredTrial,
+        pool: &mut WorkerPool,
+    ) -> Result<Option<Vec<String>>> {
+        let number = planned.trial;
+        if planned.candidate_epochs > 0 && !self.was_validated(trial)? {
+            let job = Job::Candidate(self.candidate_job(trial, planned.candidate_epochs));
+            let failures = self.work(job, "validation", pool)?;
+            if failures.as_ref().is_none_or(|failures| !failures.is_empty()) {
+                return Ok(failures);
             }
         }
         let job = FinalJob {
             trial: number,
-            architecture: architecture(),
-            seed,
+            architecture: trial.record.architecture.clone(),
+            seed: trial.record.seed,
             time_limit_seconds: None,
             epochs: Some(planned.final_epochs),
-            checkpoint: Some(self.checkpoint(number, "final")),
+            checkpoint: Some(checkpoint(&self.file, Stage::Final, number)),
         };
-        self.wait(Job::Final(job), "final training", &trial.record.architecture, pool)
+        self.work(Job::Final(job), "final training", pool)
     }
 
-    /// Waits for the end of a job and stores what came of it.
-    fn wait(&mut self, job: Job, what: &str, architecture: &Architecture, pool: &mut WorkerPool) -> Result<Ended> {
-        let mut progress = Progress::new(pool.len());
-        // The one worker is idle, so the job is taken.
-        let _ = pool.submit(job);
-        loop {
-            if self.interrupted.load(Ordering::SeqCst) {
-                return Ok(Ended::Interrupted);
-            }
-            match pool.next(Duration::from_millis(200))? {
-                Some(PoolEvent::Evaluated(trial, evaluation)) => {
-                    if let Outcome::Failed {
-                        failure: failure @ (Failure::Worker { .. } | Failure::WorkerDied { .. }),
-                    } = &evaluation.outcome
-                    {
-                        // Not the network's fault: it is not recorded as one that failed.
-                        return Ok(Ended::Failed(failure.to_string()));
-                    }
-                    self.file.store_candidate(&CandidateRecord::new(trial, &evaluation))?;
-                    return Ok(Ended::Done);
-                }
-                Some(PoolEvent::Final(trial, Ok(result))) => {
-                    self.file.store_final(&FinalRecord::new(trial, result))?;
-                    return Ok(Ended::Done);
-                }
-                Some(PoolEvent::Final(_, Err(reason))) => return Ok(Ended::Failed(reason)),
-                Some(PoolEvent::Progress(worker, trial, step)) => {
-                    progress.worker(worker, trial, architecture, &step);
-                }
-                None => {}
-            }
-            progress.final_status(what, None);
+    /// Whether there is nothing more to learn from validating it: it failed, or its probabilities are kept.
+    fn was_validated(&self, trial: &StoredTrial) -> Result<bool> {
+        let number = trial.record.trial;
+        let candidates = self.file.candidates()?;
+        let Some(candidate) = candidates.iter().find(|candidate| candidate.trial == number) else { return Ok(false) };
+        Ok(candidate.valid_accuracy.is_none() || self.file.reader().validation_probabilities(number)?.is_some())
+    }
+
+    fn candidate_job(&self, trial: &StoredTrial, epochs: u32) -> CandidateJob {
+        let record = &trial.record;
+        CandidateJob {
+            trial: record.trial,
+            architecture: record.architecture.clone(),
+            seed: record.seed,
+            length: CandidateLength::Epochs(epochs),
+            checkpoint: Some(checkpoint(&self.file, Stage::Candidate, record.trial)),
         }
     }
 
-    /// Where the state of a training is kept while it goes on: beside the study.
-    fn checkpoint(&self, trial: TrialNumber, stage: &str) -> PathBuf {
-        let mut path = self.file.path().as_os_str().to_owned();
-        path.push(format!(".{stage}-{trial}.checkpoint"));
-        path.into()
+    fn work(&mut self, job: Job, what: &str, pool: &mut WorkerPool) -> Result<Option<Vec<String>>> {
+        FinalJobs { file: &mut self.file, pool, interrupted: &self.interrupted, what, clock: None }.run(vec![job])
     }
 
-    /// Removes what a stored result has made useless.
-    fn remove_checkpoints(&self, trial: TrialNumber) {
-        for stage in ["candidate", "final"] {
-            metaqnn_train::remove_checkpoint(&self.checkpoint(trial, stage));
-        }
+    /// Chooses the ensemble of what was trained, on as many threads as the trainings had.
+    fn settle_ensemble(&mut self, arguments: &FinalArguments) -> Result<()> {
+        let (study, data_dir) = (arguments.study.as_path(), self.data_dir.as_deref());
+        let threads = self.settings.search.threads as usize;
+        let threads =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("threads cannot be started")?;
+        let measuring = Measuring { study, data_dir, device: &self.device };
+        let (file, settings) = (&mut self.file, &self.settings);
+        threads.install(|| ensemble::settle(file, settings, &measuring))
     }
 }

@@ -1,21 +1,21 @@
 //! After the search: a network is chosen among candidates, trained on all training data and measured once on the test data.
 
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
 use anyhow::Result;
 use metaqnn_core::ports::{CandidateJob, CandidateLength, FinalJob, Storage};
-use metaqnn_core::study::{CandidateRecord, FinalRecord, FinishedNetwork, TrialNumber, choose_candidates};
-use metaqnn_exec::PoolEvent;
+use metaqnn_core::study::{FinishedNetwork, choose_candidates};
+use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::Job;
 use metaqnn_store::StoredTrial;
 
-use crate::progress::Progress;
+use crate::final_jobs::{FinalJobs, Stage, checkpoint};
 use crate::run::Run;
 use crate::{display, setup};
 
 /// Of the networks that learned, so many of the best are looked at as candidates.
 const RANKED: usize = 1_000;
+
+/// A candidate that was trained for this share of the time counts as trained for as long.
+const SAME_TIME: f64 = 0.9;
 
 /// Seconds that starting workers, which load the data, takes.
 const START_SECONDS: f64 = 2.0;
@@ -24,6 +24,9 @@ impl Run {
     /// Chooses a network, trains it finally and returns it with its accuracy on the test data; `None` where no network learned,
     /// the final training failed, or after an interruption.
     pub(crate) fn final_phase(&mut self) -> Result<Option<StoredTrial>> {
+        // From here on the search is over, also for a run after a kill.
+        let seconds = self.seconds();
+        self.file.note_run_seconds(seconds)?;
         let ranked = self.file.reader().top(RANKED)?;
         let networks: Vec<FinishedNetwork> = ranked.iter().filter_map(network).collect();
         let chosen = choose_candidates(&networks, self.settings.final_phase.candidates as usize);
@@ -33,14 +36,7 @@ impl Run {
         if chosen.test_accuracy.is_some() {
             return Ok(Some(chosen.clone()));
         }
-        let test_accuracy = self.final_training(chosen)?;
-        Ok(test_accuracy.map(|accuracy| StoredTrial { test_accuracy: Some(accuracy), ..chosen.clone() }))
-    }
-
-    /// Seconds of the budget that are left; `None` without a budget.
-    fn seconds_left(&self) -> Option<f64> {
-        let budget = self.settings.search.budget_seconds;
-        (budget > 0.0).then(|| (budget - self.seconds()).max(0.0))
+        self.final_training(chosen)
     }
 
     /// The candidate with the best validation accuracy once all are trained for the same time; the first one where all fail.
@@ -64,60 +60,51 @@ impl Run {
         Ok(candidates.iter().all(|candidate| is_stored(candidate.record.trial)))
     }
 
-    /// Trains all candidates for the same time, one a worker; false after an interruption.
+    /// Trains all candidates for the same time, one a worker; false after an interruption. Those that an earlier run has trained for
+    /// as long are not trained again.
     fn train_candidates(&mut self, candidates: &[&StoredTrial]) -> Result<bool> {
         let share = self.settings.final_phase.share_of_candidates();
         let workers = setup::workers(&self.settings).min(candidates.len());
-        let length = match self.seconds_left() {
-            Some(left) => {
-                let rounds = candidates.len().div_ceil(workers) as f64;
-                CandidateLength::Seconds(((left * share - START_SECONDS) / rounds).max(1.0))
-            }
+        let length = match self.clock.seconds_left() {
+            Some(left) => CandidateLength::Seconds(self.candidate_seconds(left, candidates.len().div_ceil(workers))),
             None => CandidateLength::ShareOfEpochs(share),
         };
+        let stored = self.file.candidates()?;
+        let was_trained = |candidate: &&&StoredTrial| {
+            let record = stored.iter().find(|record| record.trial == candidate.record.trial);
+            record.is_some_and(|record| match length {
+                CandidateLength::Seconds(seconds) => {
+                    record.valid_accuracy.is_none() || record.train_seconds >= SAME_TIME * seconds
+                }
+                _ => true,
+            })
+        };
         eprintln!("choosing among {}, each trained for longer", display::count(candidates.len() as u64, "candidate"));
-        let mut pool = self.pool(workers, self.settings.search.threads)?;
-        let mut progress = Progress::new(pool.len());
-        let mut waiting = candidates.iter();
-        let mut in_training = candidates.len();
-        while in_training > 0 {
-            if self.interrupted.load(Ordering::SeqCst) {
-                return Ok(false);
-            }
-            while pool.idle() > 0
-                && let Some(candidate) = waiting.next()
-            {
-                let record = &candidate.record;
-                let (trial, architecture, seed) = (record.trial, record.architecture.clone(), record.seed);
-                // There is an idle worker, so the job is taken.
-                let _ =
-                    pool.submit(Job::Candidate(CandidateJob { trial, architecture, seed, length, checkpoint: None }));
-            }
-            match pool.next(Duration::from_millis(200))? {
-                Some(PoolEvent::Evaluated(trial, evaluation)) => {
-                    in_training -= 1;
-                    let record = CandidateRecord::new(trial, &evaluation);
-                    self.file.store_candidate(&record)?;
-                    progress.say(&candidate_line(trial, record.valid_accuracy));
-                }
-                Some(PoolEvent::Progress(worker, trial, step)) => {
-                    if let Some(candidate) = candidates.iter().find(|candidate| candidate.record.trial == trial) {
-                        progress.worker(worker, trial, &candidate.record.architecture, &step);
-                    }
-                }
-                Some(PoolEvent::Final(..)) | None => {}
-            }
-            progress.final_status("choosing a network", self.seconds_left());
-        }
-        Ok(true)
+        let job = |candidate: &&StoredTrial| {
+            let record = &candidate.record;
+            let (trial, architecture, seed) = (record.trial, record.architecture.clone(), record.seed);
+            let checkpoint = Some(checkpoint(&self.file, Stage::Candidate, trial));
+            Job::Candidate(CandidateJob { trial, architecture, seed, length, checkpoint })
+        };
+        let jobs = candidates.iter().filter(|candidate| !was_trained(candidate)).map(job).collect();
+        let pool = self.pool(workers, self.settings.search.threads)?;
+        Ok(self.work(jobs, pool, "choosing a network")?.is_some())
     }
 
-    /// Trains a network on all training data and measures it once on the test data.
-    fn final_training(&mut self, chosen: &StoredTrial) -> Result<Option<f64>> {
+    /// Seconds for which each candidate is trained, one after another in so many `rounds`, when so many seconds are `left`: the same
+    /// whether the phase begins or goes on after a kill. Where the search took too long, no more than half of what is left.
+    fn candidate_seconds(&self, left: f64, rounds: usize) -> f64 {
+        let final_phase = &self.settings.final_phase;
+        let phase = left.max(self.settings.search.budget_seconds * final_phase.budget_share);
+        let all = (phase * final_phase.share_of_candidates()).min(0.5 * left);
+        ((all - START_SECONDS) / rounds as f64).max(1.0)
+    }
+
+    /// Trains a network on all training data and measures it once on the test data; gives it with what was measured.
+    fn final_training(&mut self, chosen: &StoredTrial) -> Result<Option<StoredTrial>> {
         let record = &chosen.record;
-        let mut pool = self.pool(1, setup::all_threads(&self.settings))?;
         // Measuring on the test data takes its part, too.
-        let time_limit_seconds = self.seconds_left().map(|left| (0.97 * left - START_SECONDS).max(5.0));
+        let time_limit_seconds = self.clock.seconds_left().map(|left| (0.97 * left - START_SECONDS).max(5.0));
         eprintln!("training trial {} on all training data: {}", record.trial, record.architecture);
         let job = FinalJob {
             trial: record.trial,
@@ -125,31 +112,16 @@ impl Run {
             seed: record.seed,
             time_limit_seconds,
             epochs: None,
-            checkpoint: None,
+            checkpoint: Some(checkpoint(&self.file, Stage::Final, record.trial)),
         };
-        let _ = pool.submit(Job::Final(job));
-        let mut progress = Progress::new(1);
-        loop {
-            if self.interrupted.load(Ordering::SeqCst) {
-                return Ok(None);
-            }
-            match pool.next(Duration::from_millis(200))? {
-                Some(PoolEvent::Final(trial, Ok(result))) => {
-                    let record = FinalRecord::new(trial, result);
-                    self.file.store_final(&record)?;
-                    return Ok(Some(record.test_accuracy));
-                }
-                Some(PoolEvent::Final(trial, Err(reason))) => {
-                    progress.say(&format!("the final training of trial {trial} failed: {reason}"));
-                    return Ok(None);
-                }
-                Some(PoolEvent::Progress(worker, trial, step)) => {
-                    progress.worker(worker, trial, &record.architecture, &step);
-                }
-                Some(PoolEvent::Evaluated(..)) | None => {}
-            }
-            progress.final_status("final training", self.seconds_left());
-        }
+        let pool = self.pool(1, setup::all_threads(&self.settings))?;
+        self.work(vec![Job::Final(job)], pool, "final training")?;
+        Ok(self.file.reader().trial(record.trial)?.filter(|trial| trial.test_accuracy.is_some()))
+    }
+
+    fn work(&mut self, jobs: Vec<Job>, mut pool: WorkerPool, what: &str) -> Result<Option<Vec<String>>> {
+        let (file, clock) = (&mut self.file, Some(self.clock));
+        FinalJobs { file, pool: &mut pool, interrupted: &self.interrupted, what, clock }.run(jobs)
     }
 }
 
@@ -158,11 +130,4 @@ fn network(stored: &StoredTrial) -> Option<FinishedNetwork> {
     let record = &stored.record;
     let valid_accuracy = record.evaluation.outcome.valid_accuracy()?.value();
     Some(FinishedNetwork { trial: record.trial, valid_accuracy, flops: record.flops })
-}
-
-fn candidate_line(trial: TrialNumber, valid_accuracy: Option<f64>) -> String {
-    match valid_accuracy {
-        Some(accuracy) => format!("candidate {trial:>4}: {:.2} % validation accuracy", 100.0 * accuracy),
-        None => format!("candidate {trial:>4}: failed to learn"),
-    }
 }

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use anyhow::Result;
-use metaqnn_core::study::{CandidateRecord, FinalRecord, wilson_interval};
+use metaqnn_core::study::{CandidateRecord, EnsembleRecord, FinalRecord, TrialNumber, wilson_interval};
 use metaqnn_store::{StoredTrial, StudyReader};
 use serde_json::{Value, json};
 
 use crate::display;
 
-/// The networks, best validation accuracy first.
+/// The networks, best validation accuracy first, and their ensemble.
 pub(crate) struct FinalTable {
     rows: Vec<Row>,
+    ensemble: Option<EnsembleRecord>,
 }
 
 struct Row {
@@ -36,36 +37,81 @@ impl FinalTable {
             let by_accuracy = b.validated().1.total_cmp(&a.validated().1);
             b.validated().0.cmp(&a.validated().0).then(by_accuracy).then(a.measured.trial.cmp(&b.measured.trial))
         });
-        Ok(FinalTable { rows })
+        Ok(FinalTable { rows, ensemble: reader.ensemble()? })
+    }
+
+    /// The trials of the networks, best first.
+    pub(crate) fn trials(&self) -> impl Iterator<Item = TrialNumber> {
+        self.rows.iter().map(|row| row.measured.trial)
     }
 
     /// The whole table as one value.
     pub(crate) fn json(&self, study: &Path) -> Value {
-        json!({ "study": study, "networks": (1..).zip(&self.rows).map(|(rank, row)| row.json(rank)).collect::<Vec<_>>() })
+        let networks: Vec<Value> = (1..).zip(&self.rows).map(|(rank, row)| row.json(rank)).collect();
+        let ensemble = self.ensemble.as_ref().map(|ensemble| {
+            let mut value = display::ensemble_json(ensemble);
+            value["rank"] = json!("ensemble");
+            value["params"] = json!(self.sum(ensemble, |row| row.trial.record.params));
+            value["flops"] = json!(self.sum(ensemble, |row| row.trial.record.flops));
+            value["epochs"] = json!(self.sum(ensemble, |row| u64::from(row.measured.epochs)));
+            value["train_seconds"] = json!(self.members(ensemble).map(Row::seconds).sum::<f64>());
+            value
+        });
+        json!({ "study": study, "networks": networks, "ensemble": ensemble })
+    }
+
+    fn members<'a>(&'a self, ensemble: &'a EnsembleRecord) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(|row| ensemble.members.contains(&row.measured.trial))
+    }
+
+    fn sum(&self, ensemble: &EnsembleRecord, of: impl Fn(&Row) -> u64) -> u64 {
+        self.members(ensemble).map(of).sum()
     }
 
     /// The table for people: errors in percent.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "{:>4} {:>5} {:>8} {:>7} {:>15} {:>9} {:>7} {:>6} {:>8}  architecture\n",
+            "{:>8} {:>5} {:>8} {:>7} {:>15} {:>9} {:>7} {:>6} {:>8}  architecture\n",
             "rank", "trial", "valid %", "test %", "95 % interval", "params", "MFLOPs", "epochs", "seconds"
         );
+        let mut line = |rank: &str, trial: &str, figures: Figures, architecture: &str| {
+            let (low, high) = wilson_interval(figures.test_accuracy, figures.test_images);
+            let percent = |accuracy: f64| format!("{:.2}", 100.0 * (1.0 - accuracy));
+            text += &format!(
+                "{rank:>8} {trial:>5} {:>8} {:>7} {:>15} {:>9} {:>7.2} {:>6} {:>8.1}  {architecture}\n",
+                figures.valid_accuracy.map_or("–".into(), percent),
+                percent(figures.test_accuracy),
+                format!("{} to {}", percent(high), percent(low)),
+                figures.params,
+                figures.flops as f64 / 1e6,
+                figures.epochs,
+                figures.seconds,
+            );
+        };
         for (rank, row) in (1..).zip(&self.rows) {
             let record = &row.trial.record;
-            let (low, high) = row.interval();
-            let percent = |error: f64| format!("{:.2}", 100.0 * error);
-            text += &format!(
-                "{rank:>4} {:>5} {:>8} {:>7} {:>15} {:>9} {:>7.2} {:>6} {:>8.1}  {}\n",
-                record.trial,
-                row.valid_accuracy().map_or("–".into(), |accuracy| percent(1.0 - accuracy)),
-                percent(1.0 - row.measured.test_accuracy),
-                format!("{} to {}", percent(1.0 - high), percent(1.0 - low)),
-                record.params,
-                record.flops as f64 / 1e6,
-                row.measured.epochs,
-                row.seconds(),
-                record.architecture,
-            );
+            let figures = Figures {
+                valid_accuracy: row.valid_accuracy(),
+                test_accuracy: row.measured.test_accuracy,
+                test_images: row.measured.test_images,
+                params: record.params,
+                flops: record.flops,
+                epochs: row.measured.epochs.into(),
+                seconds: row.seconds(),
+            };
+            line(&rank.to_string(), &record.trial.to_string(), figures, &record.architecture.to_string());
+        }
+        if let Some(ensemble) = &self.ensemble {
+            let figures = Figures {
+                valid_accuracy: ensemble.valid_accuracy,
+                test_accuracy: ensemble.test_accuracy,
+                test_images: ensemble.test_images,
+                params: self.sum(ensemble, |row| row.trial.record.params),
+                flops: self.sum(ensemble, |row| row.trial.record.flops),
+                epochs: self.sum(ensemble, |row| u64::from(row.measured.epochs)),
+                seconds: self.members(ensemble).map(Row::seconds).sum(),
+            };
+            line("ensemble", "", figures, &format!("of trials {}", display::members(ensemble)));
         }
         text += &format!(
             "errors of {}, measured once; ranked by validation\n",
@@ -73,6 +119,17 @@ impl FinalTable {
         );
         text
     }
+}
+
+/// What a line of the table says.
+struct Figures {
+    valid_accuracy: Option<f64>,
+    test_accuracy: f64,
+    test_images: u64,
+    params: u64,
+    flops: u64,
+    epochs: u64,
+    seconds: f64,
 }
 
 impl Row {

@@ -1,6 +1,6 @@
 //! `metaqnn top`, `show`, `log`, `qvalues`, `config`: they only read.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use metaqnn_core::study::{Study, TrialNumber};
 use metaqnn_store::{Detail, LoggedEvent, StudyReader};
 use serde_json::json;
@@ -10,11 +10,15 @@ use crate::{coordinator, display, setup};
 
 /// The best models.
 pub(crate) fn top(arguments: &TopArguments) -> Result<i32> {
-    let trials = StudyReader::open(&arguments.study.study)?.top(arguments.n)?;
+    let reader = StudyReader::open(&arguments.study.study)?;
+    let trials = reader.top(arguments.n)?;
     if arguments.study.json {
         println!("{}", json!(trials.iter().map(display::trial_json).collect::<Vec<_>>()));
     } else {
         print!("{}", display::table(&trials));
+        if let Some(ensemble) = reader.ensemble()? {
+            println!("{}", display::ensemble_line(&ensemble));
+        }
     }
     Ok(0)
 }
@@ -59,6 +63,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
                 "trials": counts.trials(), "models": counts.models(), "repeats": counts.repeats,
                 "run_seconds": reader.run_seconds()?, "verified_events": verified,
                 "costs": display::costs_json(&reader.costs()?),
+                "ensemble": reader.ensemble()?.as_ref().map(display::ensemble_json),
             })
         );
     } else {
@@ -78,6 +83,9 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
             println!("verified: replaying the log gives the stored Q-table hash at each of {events} events");
         }
         print!("{}", display::table(&reader.top(10)?));
+        if let Some(ensemble) = reader.ensemble()? {
+            println!("{}", display::ensemble_line(&ensemble));
+        }
     }
     Ok(0)
 }
@@ -125,8 +133,7 @@ pub(crate) fn config(arguments: &ConfigArguments) -> Result<i32> {
 /// The study in memory, replayed from its log.
 fn rebuilt(reader: &StudyReader) -> Result<Study> {
     let header = reader.header()?;
-    let document = header.settings.parse().map_err(|error| anyhow!("the study's settings cannot be read: {error}"))?;
-    let settings = setup::checked(&document)?;
+    let settings = setup::checked(&setup::document_of_study(reader.path(), &header)?)?;
     let space = setup::space(&settings, header.input, header.class_names.len() as u32)?;
     let mut study = Study::new(settings, space, header.seed);
     coordinator::replay(reader, &mut study)?;

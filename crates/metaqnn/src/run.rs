@@ -20,6 +20,29 @@ use crate::{display, setup};
 /// Exit status after Ctrl-C.
 pub(crate) const INTERRUPTED: i32 = 130;
 
+/// The time of a study over all its runs.
+#[derive(Clone, Copy)]
+pub(crate) struct RunClock {
+    /// Seconds of the runs before.
+    pub(crate) seconds_before: f64,
+    /// When this one began.
+    pub(crate) begin: Instant,
+    /// Seconds that it may take; 0: no such limit.
+    pub(crate) budget_seconds: f64,
+}
+
+impl RunClock {
+    /// Seconds of all runs.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds_before + self.begin.elapsed().as_secs_f64()
+    }
+
+    /// Seconds of the budget that are left; `None` without a budget.
+    pub(crate) fn seconds_left(&self) -> Option<f64> {
+        (self.budget_seconds > 0.0).then(|| (self.budget_seconds - self.seconds()).max(0.0))
+    }
+}
+
 /// What a run needs, whether it begins a study or goes on with one.
 pub(crate) struct Run {
     pub(crate) file: StudyFile,
@@ -31,9 +54,7 @@ pub(crate) struct Run {
     pub(crate) data_dir: PathBuf,
     /// Size of the images that networks see.
     pub(crate) image_size: ImageSize,
-    /// Seconds of the runs before.
-    pub(crate) seconds_before: f64,
-    pub(crate) begin: Instant,
+    pub(crate) clock: RunClock,
     pub(crate) interrupted: Arc<AtomicBool>,
     pub(crate) json: bool,
 }
@@ -69,7 +90,7 @@ impl Run {
 
     /// Seconds of all runs.
     pub(crate) fn seconds(&self) -> f64 {
-        self.seconds_before + self.begin.elapsed().as_secs_f64()
+        self.clock.seconds()
     }
 
     /// Seconds after which the search ends, where there is a budget.
@@ -165,7 +186,7 @@ impl Run {
                         progress.worker(worker, trial, &asked.architecture, &step);
                     }
                 }
-                Some(PoolEvent::Final(..)) | None => {}
+                Some(PoolEvent::Candidate(..) | PoolEvent::Final(..)) | None => {}
             }
             let left = self.search_seconds().map(|limit| limit - self.seconds());
             progress.status(

@@ -34,7 +34,7 @@ impl Run {
             if !top.is_empty() {
                 println!("{}", display::table(&top));
             }
-            println!("{}", self.in_words(best, test_accuracy));
+            println!("{}", self.in_words(best));
             for line in display::costs_in_words(&reader.costs()?) {
                 println!("{line}");
             }
@@ -73,25 +73,29 @@ impl Run {
         }
     }
 
-    fn in_words(&self, best: Option<&StoredTrial>, test_accuracy: Option<f64>) -> String {
+    fn in_words(&self, best: Option<&StoredTrial>) -> String {
         let (models, failed) = (self.study.models(), self.study.failed());
         let networks = display::count(models, "network");
         let mut text = format!("{networks} trained in {}, {failed} of them failed.", display::duration(self.seconds()));
         match best {
             Some(best) => {
                 let (trial, params) = (best.record.trial, best.record.params);
-                text += &match test_accuracy {
+                text += &match best.test_accuracy {
                     Some(_) => format!("\nTrial {trial} was chosen; it has {params} parameters."),
                     None => format!("\nThe best, trial {trial}, has {params} parameters."),
                 };
             }
             None => text += "\nNone has learned yet: it needs more time.",
         }
-        if let Some(accuracy) = test_accuracy {
+        if let Some(best) = best
+            && let (Some(accuracy), Some((low, high))) = (best.test_accuracy, best.test_interval())
+        {
             text += &format!(
-                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %).",
+                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %, 95 % interval {:.2} to {:.2} %).",
                 100.0 * accuracy,
-                100.0 * (1.0 - accuracy)
+                100.0 * (1.0 - accuracy),
+                100.0 * (1.0 - high),
+                100.0 * (1.0 - low)
             );
         }
         text

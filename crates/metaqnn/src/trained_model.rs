@@ -1,19 +1,17 @@
-//! The MODEL argument: a model folder, a STUDY or STUDY:TRIAL; and the engine that answers with its weights.
+//! The MODEL argument: a model folder, a STUDY, STUDY:TRIAL or STUDY:ensemble; and the engine that answers with its weights.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::TrialNumber;
-use metaqnn_data::{DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
-use metaqnn_export::{
-    Logits, Measured, Model, Normalization, Preparation, Provenance, ScoredImages, TrainedNetwork, Weights,
-};
-use metaqnn_store::{StoredTrial, StudyReader};
-use metaqnn_train::{ComputeDevice, normalizer, parse_device};
+use metaqnn_data::{ImageShape, LabelledImages, Normalizer, Preprocessing};
+use metaqnn_export::{Logits, Model, Normalization, Preparation, ScoredImages, TrainedNetwork};
+use metaqnn_store::StudyReader;
+use metaqnn_train::{ComputeDevice, parse_device};
 
 use crate::arguments::ModelArguments;
-use crate::setup;
+use crate::study_models::{Chosen, StudyModels};
 
 /// A model with the images that it can be checked on, and where it answers.
 pub(crate) struct TrainedModel {
@@ -30,112 +28,43 @@ pub(crate) fn open(arguments: &ModelArguments) -> Result<TrainedModel> {
     let (model, scored) = if folder.is_dir() {
         metaqnn_export::read(folder)?
     } else {
-        let (path, trial) = study_and_trial(&arguments.model)?;
-        of_study(&path, trial, arguments.data_dir.data_dir.as_deref(), &device)?
+        let (path, chosen) = study_and_chosen(&arguments.model)?;
+        of_study(&path, chosen, arguments.data_dir.data_dir.as_deref(), &device)?
     };
     Ok(TrainedModel { model, device, scored })
 }
 
-/// STUDY or STUDY:TRIAL.
-fn study_and_trial(text: &str) -> Result<(PathBuf, Option<TrialNumber>)> {
+/// STUDY, STUDY:TRIAL or STUDY:ensemble.
+fn study_and_chosen(text: &str) -> Result<(PathBuf, Chosen)> {
     if Path::new(text).exists() {
-        return Ok((text.into(), None));
+        return Ok((text.into(), Chosen::Best));
     }
-    match text.rsplit_once(':').map(|(path, trial)| (path, trial.parse())) {
-        Some((path, Ok(trial))) if Path::new(path).exists() => Ok((path.into(), Some(TrialNumber(trial)))),
-        _ => bail!("{text}: there is no such model folder or study; a trial of one is named STUDY:TRIAL"),
+    let chosen = |part: &str| match part {
+        "ensemble" => Some(Chosen::Ensemble),
+        number => number.parse().ok().map(|number| Chosen::Trial(TrialNumber(number))),
+    };
+    match text.rsplit_once(':').map(|(path, part)| (path, chosen(part))) {
+        Some((path, Some(chosen))) if Path::new(path).exists() => Ok((path.into(), chosen)),
+        _ => bail!(
+            "{text}: there is no such model folder or study; a trial of one is named STUDY:TRIAL, its ensemble STUDY:ensemble"
+        ),
     }
 }
 
-/// The model of a trial that was trained fully.
+/// The model of a study that was trained fully, with the test images.
 fn of_study(
     path: &Path,
-    trial: Option<TrialNumber>,
+    chosen: Chosen,
     data_dir: Option<&Path>,
     device: &ComputeDevice,
 ) -> Result<(Model, ScoredImages)> {
     let reader = StudyReader::open(path)?;
-    let header = reader.header()?;
-    let trial = trained_fully(&reader, path, trial)?;
-    let number = trial.record.trial;
-    let untrained = || format!("{}: trial {number} has no stored weights", path.display());
-    let weights = reader.final_weights(number)?.with_context(untrained)?;
-    let measured = reader.finals()?.into_iter().find(|record| record.trial == number).with_context(untrained)?;
-    let settings = setup::checked(&setup::document_of_study(path, &header)?)?;
-    let training = settings.final_phase.training;
-    let (data, _) = setup::data_of_study(path, &header, data_dir)?;
-    let weights = Weights::from_safetensors(&weights)
-        .map_err(|reason| anyhow::anyhow!("{}: the weights of trial {number}: {reason}", path.display()))?;
-    let architecture = trial.record.architecture.clone();
-    let network = TrainedNetwork::new(architecture, training.batch_norm, header.input, weights, Some(number.0))?;
-    let provenance = Provenance {
-        study: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        seed: header.seed,
-        data: header.data.clone(),
-        data_fingerprint: header.data_fingerprint.clone(),
-        study_version: header.version.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-    };
-    let measured = Measured {
-        test_accuracy: measured.test_accuracy,
-        test_images: measured.test_images,
-        epochs: u64::from(measured.epochs),
-        train_seconds: measured.train_seconds,
-    };
-    let preparation = preparation(&normalizer(&data, &training));
-    let model = Model::new(vec![network], preparation, header.class_names, provenance, Some(measured))?;
-    let scored = scored(&model, &data.test, device)?;
-    check_score(path, &scored, measured, &data)?;
+    let models = StudyModels::open(path, &reader, data_dir)?;
+    let (members, measured) = models.members(chosen)?;
+    let model = models.model(&members, Some(measured))?;
+    let scored = models.scored(&model, device)?;
+    models.check_score(&scored, measured)?;
     Ok((model, scored))
-}
-
-/// The trial of that number; without one, of those trained fully the one of the best validation accuracy: test data choose nothing.
-fn trained_fully(reader: &StudyReader, path: &Path, trial: Option<TrialNumber>) -> Result<StoredTrial> {
-    match trial {
-        Some(number) => {
-            let trial = reader.trial(number)?;
-            let trial = trial.with_context(|| format!("{} has no trial {number}", path.display()))?;
-            ensure!(
-                trial.test_accuracy.is_some(),
-                "{}: trial {number} was not trained fully, so there are no weights of it",
-                path.display()
-            );
-            Ok(trial)
-        }
-        None => {
-            let ranked = reader.top(usize::MAX)?;
-            let is_trained = |trial: &&StoredTrial| trial.test_accuracy.is_some();
-            // Candidates were validated after a longer training than trials.
-            let candidates = reader.candidates()?;
-            let of_candidates = candidates
-                .iter()
-                .filter_map(|record| ranked.iter().find(|trial| trial.record.trial == record.trial).filter(is_trained));
-            let trained = of_candidates.chain(ranked.iter().filter(is_trained)).next().cloned();
-            trained.with_context(|| {
-                format!("{}: no network of it was trained fully yet; `metaqnn resume` does that", path.display())
-            })
-        }
-    }
-}
-
-/// The weights must give the accuracy that was stored with them, but for images on the edge between two classes.
-fn check_score(path: &Path, scored: &ScoredImages, measured: Measured, data: &DataSet) -> Result<()> {
-    let again = metaqnn_export::accuracy(&scored.logits, &scored.labels, data.classes());
-    let images = scored.len() as f64;
-    let differing = (again - measured.test_accuracy).abs() * images;
-    ensure!(
-        differing <= (images / 1000.0).max(1.0) + 1e-6,
-        "{}: the stored weights classify {again:.4} of the test images right, {:.4} was stored",
-        path.display(),
-        measured.test_accuracy
-    );
-    Ok(())
-}
-
-/// Images with the answers of the model on `device`.
-fn scored(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Result<ScoredImages> {
-    let logits = logits(model, images, device)?;
-    Ok(ScoredImages { pixels: images.pixels.clone(), labels: images.labels.clone(), logits })
 }
 
 /// The logits of each network of a model.
@@ -161,7 +90,7 @@ pub(crate) fn image_shape(input: MapShape) -> ImageShape {
 }
 
 /// The same preparation as plain values.
-fn preparation(normalizer: &Normalizer) -> Preparation {
+pub(crate) fn preparation(normalizer: &Normalizer) -> Preparation {
     let normalization = match normalizer.kind() {
         Preprocessing::MeanImage => Normalization::MeanImage { mean: normalizer.mean().to_vec() },
         Preprocessing::GlobalContrast => Normalization::GlobalContrast,

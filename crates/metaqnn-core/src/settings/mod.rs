@@ -8,5 +8,7 @@ mod violation;
 pub use crate::agent::AgentName;
 pub use preset::{Preset, SettingsError, merge, parse, set};
 pub use study_settings::{FinalSettings, LimitSettings, PruningSettings, SearchSettings, Settings};
-pub use training::{AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings};
+pub use training::{
+    AugmentationChoice, ClassWeights, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,
+};
 pub use violation::Violation;

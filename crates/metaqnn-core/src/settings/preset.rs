@@ -31,7 +31,8 @@ impl Preset {
         let overlay = match (self, data) {
             (Preset::Paper, "cifar10") => Some(include_str!("presets/paper-cifar10.toml")),
             (Preset::Paper, "svhn") => Some(include_str!("presets/paper-svhn.toml")),
-            _ => None,
+            (Preset::Quick, _) | (Preset::Paper, "mnist") => None,
+            (Preset::Paper, _) => Some(include_str!("presets/paper-other.toml")),
         };
         if let Some(overlay) = overlay {
             merge(&mut document, &parse(overlay)?)?;
@@ -218,12 +219,12 @@ pub fn set(base: &mut DocumentMut, assignment: &str) -> Result<(), SettingsError
 mod tests {
     use super::*;
     use crate::agent::AgentName;
-    use crate::settings::Settings;
+    use crate::settings::{AugmentationChoice, Schedule, Settings};
 
     #[test]
     fn presets_are_whole_and_in_range() {
         for preset in [Preset::Quick, Preset::Paper] {
-            for data in ["digits", "cifar10", "svhn"] {
+            for data in ["digits", "mnist", "cifar10", "svhn", "./my-images"] {
                 Settings::from_toml(&preset.document(data).unwrap().to_string()).unwrap();
             }
         }
@@ -243,6 +244,21 @@ mod tests {
         }
         let other = Preset::Quick.document_with_agent("digits", "evolution").unwrap();
         assert_eq!(Settings::from_toml(&other.to_string()).unwrap().agent.q_learning_rate, 0.1);
+    }
+
+    #[test]
+    fn the_papers_final_training_is_for_its_own_data() {
+        let of = |data: &str| {
+            Settings::from_toml(&Preset::Paper.document(data).unwrap().to_string()).unwrap().final_phase.training
+        };
+        // Spec 4.
+        assert_eq!([of("mnist").epochs, of("cifar10").epochs, of("svhn").epochs], [40, 300, 40]);
+        assert_eq!(of("mnist").augmentation, AugmentationChoice::None);
+        for data in ["digits", "fashion-mnist", "cifar100", "./my-images"] {
+            let training = of(data);
+            assert!(matches!(training.schedule, Schedule::OneCycle { .. }), "{data}: {training:?}");
+            assert_eq!(training.augmentation, AugmentationChoice::Auto);
+        }
     }
 
     #[test]

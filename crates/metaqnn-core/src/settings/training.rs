@@ -36,6 +36,9 @@ pub struct TrainingSettings {
     pub augmentation: AugmentationChoice,
     /// Share of each target spread evenly over all classes.
     pub label_smoothing: f64,
+    /// How much an image counts in the loss. Studies of earlier versions do not have it.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
     /// When a training that does not start is begun again.
     pub restart: RestartSettings,
 }
@@ -111,6 +114,36 @@ pub enum AugmentationChoice {
     Warp,
     /// What fits the data: `mirror-and-shift` where mirroring is allowed, as of photographs, else `warp`, as of characters.
     Auto,
+}
+
+/// How much an image counts in the loss, by its class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// All the same.
+    #[default]
+    None,
+    /// The rarer its class, the more: images / (classes · images of the class), so that all classes count alike.
+    Balanced,
+}
+
+impl ClassWeights {
+    /// The weight of each class, of which there are `counts` images to train on; `None` where all count the same. The mean weight of
+    /// the images is 1. A class without images, which no image asks for the weight of, has 1.
+    pub fn of(self, counts: &[usize]) -> Option<Vec<f32>> {
+        match self {
+            ClassWeights::None => None,
+            ClassWeights::Balanced => {
+                let images: usize = counts.iter().sum();
+                let classes = counts.iter().filter(|&&count| count > 0).count();
+                let weight = |&count: &usize| match count {
+                    0 => 1.0,
+                    count => (images as f64 / (classes as f64 * count as f64)) as f32,
+                };
+                Some(counts.iter().map(weight).collect())
+            }
+        }
+    }
 }
 
 /// When a training that does not start is begun again, with a smaller learning rate.
@@ -203,6 +236,24 @@ mod tests {
         assert_eq!(pieces.learning_rate(9.0, 39, 0.0), 0.025);
         assert_eq!(pieces.learning_rate(9.0, 40, 0.0), 0.0125);
         assert_eq!(pieces.learning_rate(9.0, 99, 0.0), 0.0125);
+    }
+
+    #[test]
+    fn balanced_weights_are_those_of_scikit_learn_and_one_in_the_mean() {
+        // sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0, 1, 2], y=[0] * 6 + [1] * 3 + [2]).
+        let weights = ClassWeights::Balanced.of(&[6, 3, 1]).unwrap();
+        for (weight, expected) in weights.iter().zip([0.555_556, 1.111_111, 3.333_333]) {
+            assert!((weight - expected).abs() < 1e-6, "{weights:?}");
+        }
+        let mean = |counts: &[usize]| {
+            let weights = ClassWeights::Balanced.of(counts).unwrap();
+            let sum: f64 = weights.iter().zip(counts).map(|(weight, count)| f64::from(*weight) * *count as f64).sum();
+            sum / counts.iter().sum::<usize>() as f64
+        };
+        assert!((mean(&[6, 3, 1]) - 1.0).abs() < 1e-6);
+        assert!((mean(&[50, 0, 1, 7]) - 1.0).abs() < 1e-6, "a class without images changes nothing");
+        assert_eq!(ClassWeights::Balanced.of(&[5, 5]).unwrap(), [1.0, 1.0]);
+        assert_eq!(ClassWeights::None.of(&[6, 3, 1]), None);
     }
 
     #[test]

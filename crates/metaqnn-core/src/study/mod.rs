@@ -2,6 +2,7 @@
 
 mod candidates;
 mod confidence;
+mod ensemble;
 mod final_plan;
 pub(crate) mod generators;
 mod pruning;
@@ -12,10 +13,12 @@ mod trial;
 
 pub use candidates::{FinishedNetwork, choose_candidates};
 pub use confidence::wilson_interval;
+pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
 pub use pruning::Pruning;
 pub use record::{
-    CandidateRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition, TrialRecord,
+    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,
+    TrialRecord,
 };
 pub use study::{Ask, AskedTrial, ReplayError, Study};
 pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, TrialNumber, TrialState};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trial::{Evaluation, TrialNumber};
 use crate::graph::MapShape;
-use crate::ports::FinalEvaluation;
+use crate::ports::{CandidateEvaluation, FinalEvaluation};
 use crate::space::Architecture;
 
 /// What a study says of itself; written once, when it begins.
@@ -108,16 +108,21 @@ pub struct CandidateRecord {
     pub epochs: u32,
     /// Seconds trained.
     pub train_seconds: f64,
+    /// Class probabilities of the validation images after the last step, images × classes; empty where they were not kept.
+    #[serde(skip)]
+    pub probabilities: Vec<f32>,
 }
 
 impl CandidateRecord {
     /// What is kept of the evaluation of a candidate.
-    pub fn new(trial: TrialNumber, evaluation: &Evaluation) -> Self {
+    pub fn new(trial: TrialNumber, result: CandidateEvaluation) -> Self {
+        let CandidateEvaluation { evaluation, probabilities } = result;
         CandidateRecord {
             trial,
             valid_accuracy: evaluation.outcome.valid_accuracy().map(|accuracy| accuracy.value()),
             epochs: evaluation.epochs,
             train_seconds: evaluation.train_seconds,
+            probabilities,
         }
     }
 }
@@ -148,4 +153,18 @@ impl FinalRecord {
         let FinalEvaluation { test_accuracy, test_images, train_losses, epochs, train_seconds, weights } = result;
         FinalRecord { trial, test_accuracy, test_images, epochs, train_seconds, train_losses, weights }
     }
+}
+
+/// An ensemble of networks that were trained finally: the mean of their probabilities, measured on test data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleRecord {
+    /// The trials of its members, two or more, best validation accuracy first.
+    pub members: Vec<TrialNumber>,
+    /// Share of the validation images that the members classified right together, when they had been trained on the training images
+    /// alone. `None` where no validation chose them (the paper's best five).
+    pub valid_accuracy: Option<f64>,
+    /// Share of the test images classified right.
+    pub test_accuracy: f64,
+    /// Number of test images.
+    pub test_images: u64,
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use metaqnn_core::ports::TrialJob;
+use metaqnn_core::ports::{CandidateJob, CandidateLength, JobError, TrialJob};
 use metaqnn_core::study::{Evaluation, Failure, Outcome, TrialNumber};
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolError, PoolEvent, WorkerPool};
@@ -154,4 +154,39 @@ fn a_worker_that_talks_nonsense_is_ended_and_replaced() {
     pool.submit(job(1)).unwrap();
     assert!(matches!(evaluated(&mut pool).unwrap().1.outcome, Outcome::Complete { .. }));
     assert_eq!(noted(folder.path(), "jobs").len(), 2);
+}
+
+fn candidate(trial: u64) -> Job {
+    let (architecture, length) = ("[C(16,3,1), SM(10)]".parse().unwrap(), CandidateLength::Epochs(1));
+    Job::Candidate(CandidateJob { trial: TrialNumber(trial), architecture, seed: 1, length, checkpoint: None })
+}
+
+#[test]
+fn a_candidate_comes_back_with_its_probabilities_or_with_the_reason_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let evaluation = DONE.strip_prefix("{\"evaluated\":").and_then(|rest| rest.strip_suffix('}')).unwrap();
+    // 0.5 and 1.0 as 32-bit floats, then a job that fails, and one that nobody can do here.
+    let script = format!(
+        "ready; job; printf '{{\"candidate\":[%s,8]}}\\n\\0\\0\\0\\077\\0\\0\\200\\077' '{evaluation}'
+         job; echo '{{\"job-failed\":{{\"network\":\"loss not finite\"}}}}'
+         job; echo '{{\"job-failed\":{{\"storage\":\"a.checkpoint: no space\"}}}}'; read -r more"
+    );
+    let mut pool = pool(folder.path(), &script, 1);
+    let mut result = |trial| {
+        pool.submit(candidate(trial)).unwrap();
+        let begin = Instant::now();
+        loop {
+            assert!(begin.elapsed() < Duration::from_secs(30), "nothing came of the job");
+            match pool.next(Duration::from_millis(50)).unwrap() {
+                Some(PoolEvent::Candidate(of, result)) => break (of.0, result),
+                Some(other) => panic!("{other:?}"),
+                None => {}
+            }
+        }
+    };
+    let (trial, found) = result(1);
+    let found = found.unwrap();
+    assert_eq!((trial, found.evaluation.train_seconds, found.probabilities), (1, 0.25, vec![0.5, 1.0]));
+    assert_eq!(result(2), (2, Err(JobError::Network("loss not finite".into()))));
+    assert_eq!(result(3), (3, Err(JobError::Storage("a.checkpoint: no space".into()))));
 }

@@ -46,6 +46,10 @@ fn studies_of_every_schema_are_read() {
         // It came with schema 4.
         let plan = [samples::planned_training(100), samples::planned_training(86)];
         assert_eq!(study.final_plan().unwrap(), if schema >= 4 { plan.to_vec() } else { Vec::new() });
+        // They came with schema 5.
+        let probabilities = study.reader().validation_probabilities(candidates[0].trial).unwrap();
+        assert_eq!(probabilities, (schema >= 5).then(samples::probabilities));
+        assert_eq!(study.ensemble().unwrap(), (schema >= 5).then(|| samples::ensemble_record(&[100, 86])));
         let finals = study.finals().unwrap();
         assert_eq!(finals.iter().map(|record| record.trial.0).collect::<Vec<_>>(), [86, 100]);
         assert_eq!(study.reader().final_weights(finals[1].trial).unwrap(), Some(samples::final_record(100).weights));

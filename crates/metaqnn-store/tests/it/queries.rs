@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use metaqnn_core::ports::Storage;
-use metaqnn_core::study::{Accuracy, EventKind, EventRecord, Failure, FinalRecord, Outcome, TrialNumber, TrialState};
+use metaqnn_core::study::{
+    Accuracy, EventKind, EventRecord, Failure, FinalRecord, Outcome, TrialNumber, TrialState, wilson_interval,
+};
 use metaqnn_store::{Cost, Counts, Detail, LoggedEvent, StoreError, StoredTrial, StudyFile, StudyReader};
 use proptest::prelude::*;
 
@@ -36,7 +38,8 @@ fn a_trial_is_found_with_everything_stored_of_it() {
     assert_eq!(format!("{:?}", found.record), format!("{:?}", samples::record(&mut events[0])));
     assert_eq!((found.event, found.epsilon, found.run_seconds), (0, 0.1, 0.25));
     assert_eq!(found.q_table_hash, "0000000000000000");
-    assert_eq!(found.test_accuracy, Some(0.1 + 0.2));
+    assert_eq!((found.test_accuracy, found.test_images), (Some(0.1 + 0.2), Some(10_000)));
+    assert_eq!(found.test_interval(), Some(wilson_interval(0.1 + 0.2, 10_000)));
     assert_eq!(study.reader().trial(TrialNumber(93)).unwrap().unwrap().test_accuracy, None);
     for absent in [0, 99, u64::MAX] {
         assert_eq!(study.reader().trial(TrialNumber(absent)).unwrap(), None);

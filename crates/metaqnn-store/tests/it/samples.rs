@@ -2,8 +2,8 @@
 
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::{
-    Accuracy, CandidateRecord, CurvePoint, Evaluation, EventKind, EventRecord, Failure, FinalRecord, Outcome,
-    PlannedTraining, RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
+    Accuracy, CandidateRecord, CurvePoint, EnsembleRecord, Evaluation, EventKind, EventRecord, Failure, FinalRecord,
+    Outcome, PlannedTraining, RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
 };
 use metaqnn_store::StudyFile;
 
@@ -123,7 +123,27 @@ pub(crate) fn final_record(trial: u64) -> FinalRecord {
 }
 
 pub(crate) fn candidate_record(trial: u64, valid_accuracy: Option<f64>) -> CandidateRecord {
-    CandidateRecord { trial: TrialNumber(trial), valid_accuracy, epochs: 2, train_seconds: 3.25 }
+    CandidateRecord {
+        trial: TrialNumber(trial),
+        valid_accuracy,
+        epochs: 2,
+        train_seconds: 3.25,
+        probabilities: Vec::new(),
+    }
+}
+
+/// The numbers that are hard to keep among them.
+pub(crate) fn probabilities() -> Vec<f32> {
+    vec![0.1, 0.9, -0.0, 1.0, f32::MIN_POSITIVE / 2.0, f32::INFINITY]
+}
+
+pub(crate) fn ensemble_record(members: &[u64]) -> EnsembleRecord {
+    EnsembleRecord {
+        members: members.iter().copied().map(TrialNumber).collect(),
+        valid_accuracy: Some(0.1 + 0.2),
+        test_accuracy: 0.7,
+        test_images: 10_000,
+    }
 }
 
 pub(crate) fn planned_training(trial: u64) -> PlannedTraining {
@@ -134,7 +154,7 @@ pub(crate) fn raised_limits() -> RaisedLimits {
     RaisedLimits { models: 0, budget_seconds: 0.1 + 0.2 }
 }
 
-/// Stores events, two candidates and final trainings of them, a plan, and raised limits.
+/// Stores events, two candidates and final trainings of them, their ensemble, a plan, and raised limits.
 pub(crate) fn fill(study: &mut StudyFile) {
     use metaqnn_core::ports::Storage;
     for event in every_kind_of_event() {
@@ -143,7 +163,9 @@ pub(crate) fn fill(study: &mut StudyFile) {
     study.store_final(&final_record(100)).unwrap();
     study.store_final(&FinalRecord { test_accuracy: 0.5, ..final_record(86) }).unwrap();
     study.store_candidate(&candidate_record(86, None)).unwrap();
-    study.store_candidate(&candidate_record(100, Some(0.1 + 0.2))).unwrap();
+    let validated = CandidateRecord { probabilities: probabilities(), ..candidate_record(100, Some(0.1 + 0.2)) };
+    study.store_candidate(&validated).unwrap();
+    study.store_ensemble(Some(&ensemble_record(&[100, 86]))).unwrap();
     study.extend_final_plan(&[planned_training(100), planned_training(86)]).unwrap();
     study.note_run_seconds(12.5).unwrap();
     study.raise_limits(raised_limits()).unwrap();

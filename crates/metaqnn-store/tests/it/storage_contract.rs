@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use metaqnn_core::ports::Storage;
-use metaqnn_core::study::{EventKind, EventRecord, FinalRecord, RaisedLimits, TrialNumber};
+use metaqnn_core::study::{
+    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, TrialNumber,
+};
 
 use crate::samples;
 
@@ -16,6 +18,7 @@ pub(crate) fn storage_contract<S: Storage>(make: impl Fn() -> S) {
     candidates_are_replaced_and_come_best_first(make());
     a_final_plan_grows_and_nothing_in_it_changes(make());
     finals_are_replaced_and_come_best_first(make());
+    an_ensemble_lasts_as_long_as_its_members(make());
     run_seconds_never_fall(make());
     the_limits_raised_last_hold(make());
 }
@@ -129,9 +132,38 @@ fn candidates_are_replaced_and_come_best_first(mut storage: impl Storage) {
     for (trial, valid_accuracy) in [(4, None), (3, Some(0.5)), (1, Some(0.8)), (2, Some(0.7)), (3, Some(0.8))] {
         storage.store_candidate(&of(trial, valid_accuracy)).unwrap();
     }
+    let kept = CandidateRecord { probabilities: samples::probabilities(), ..of(2, Some(0.7)) };
+    storage.store_candidate(&kept).unwrap();
+    // What was kept of one comes when it is asked for.
     let expected = [of(1, Some(0.8)), of(3, Some(0.8)), of(2, Some(0.7)), of(4, None)];
     assert_eq!(storage.candidates().unwrap(), expected);
     assert_eq!(log(&storage).len(), 4);
+}
+
+fn an_ensemble_lasts_as_long_as_its_members(mut storage: impl Storage) {
+    for number in 0..4 {
+        storage.append(&samples::trial_event(number, number + 1)).unwrap();
+    }
+    for trial in 1..4 {
+        storage.store_final(&samples::final_record(trial)).unwrap();
+    }
+    let of = samples::ensemble_record;
+    assert_eq!(storage.ensemble().unwrap(), None);
+    storage.store_ensemble(Some(&of(&[3, 1]))).unwrap();
+    assert!(storage.store_ensemble(Some(&of(&[2, 4]))).is_err(), "a network that was not trained finally is a member");
+    assert!(storage.store_ensemble(Some(&of(&[2, 2]))).is_err(), "a network is a member twice");
+    assert_eq!(storage.ensemble().unwrap(), Some(of(&[3, 1])));
+    let by_rule = EnsembleRecord { valid_accuracy: None, ..of(&[1, 2, 3]) };
+    storage.store_ensemble(Some(&by_rule)).unwrap();
+    assert_eq!(storage.ensemble().unwrap(), Some(by_rule.clone()));
+    storage.store_ensemble(None).unwrap();
+    assert_eq!(storage.ensemble().unwrap(), None);
+    // Other weights make another ensemble.
+    storage.store_ensemble(Some(&of(&[3, 1]))).unwrap();
+    storage.store_final(&samples::final_record(2)).unwrap();
+    assert_eq!(storage.ensemble().unwrap(), Some(of(&[3, 1])));
+    storage.store_final(&samples::final_record(1)).unwrap();
+    assert_eq!(storage.ensemble().unwrap(), None);
 }
 
 fn a_final_plan_grows_and_nothing_in_it_changes(mut storage: impl Storage) {

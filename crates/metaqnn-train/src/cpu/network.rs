@@ -11,12 +11,12 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-use safetensors::SafeTensors;
 
 use super::convolution::{Convolution, Geometry, ReadyWeights, Scratch, chunk_images, chunks};
 use super::parameters::{Layout, Parameters};
 use super::signal::{Activation, Maps, Normalization, Signal, Slot, Statistics};
-use crate::network::{HostTensor, WeightsError, floats, serialized};
+use crate::initial_weights::InitialWeights;
+use crate::network::{HostTensor, WeightsError, serialized};
 
 /// A network, with what a batch leaves in it.
 pub(crate) struct CpuNetwork {
@@ -69,14 +69,18 @@ const DROPOUT_STEPS: f64 = 65_536.0;
 
 impl CpuNetwork {
     /// The network of `graph` for batches of at most `batch_size` images on `threads` threads, with these weights.
-    pub(crate) fn new(graph: &Graph, batch_size: usize, threads: usize, weights: &[u8]) -> Result<Self, WeightsError> {
+    pub(crate) fn new<W: InitialWeights>(
+        graph: &Graph,
+        batch_size: usize,
+        threads: usize,
+        mut weights: W,
+    ) -> Result<Self, W::Error> {
         let mut builder = Builder::new(graph, batch_size);
         for node in graph.nodes() {
             builder.add(&node.name, node.operation, node.output);
         }
         let Builder { layers, mut signals, mut parameters, .. } = builder;
-        let weights = SafeTensors::deserialize(weights)?;
-        parameters.load(&weights)?;
+        parameters.begin(&mut weights)?;
         for signal in &mut signals {
             if let Activation::Normalization(normalization) = &mut signal.maps.activation {
                 let shape = [normalization.channels];
@@ -84,11 +88,12 @@ impl CpuNetwork {
                     ("running_mean", &mut normalization.running_mean),
                     ("running_var", &mut normalization.running_variance),
                 ] {
-                    let loaded = floats(&weights, &format!("{}.{field}", normalization.name), &shape)?;
-                    values[..loaded.len()].copy_from_slice(&loaded);
+                    let begun = weights.tensor(&format!("{}.{field}", normalization.name), &shape)?;
+                    values[..begun.len()].copy_from_slice(&begun);
                 }
             }
         }
+        weights.end()?;
         let part = || Part {
             gradient: vec![0.0; parameters.values.len()],
             scratch: Scratch::default(),
@@ -248,26 +253,31 @@ impl CpuNetwork {
         }
     }
 
-    /// The mean cross-entropy of the batch against `labels` in nats; its gradient by the logits takes their place.
-    pub(super) fn loss_and_gradient(&mut self, labels: &[i32], smoothing: f32) -> f32 {
+    /// The mean cross-entropy of the batch against `labels` in nats, images weighted by their class where classes have weights; its
+    /// gradient by the logits takes their place.
+    pub(super) fn loss_and_gradient(&mut self, labels: &[i32], smoothing: f32, weights: Option<&[f32]>) -> f32 {
         let Some(logits) = self.signals.last_mut() else { return f32::NAN };
         let stored = logits.maps.size.channels;
         let classes = self.classes;
         let mut exponential = vec![0.0; classes];
-        let part = 1.0 / labels.len() as f32;
+        let weight = |label: i32| weights.map_or(1.0, |weights| weights[label as usize]);
+        let all = labels.iter().map(|&label| weight(label)).sum::<f32>();
         let mut loss = 0.0;
         for (logits, &label) in logits.values.chunks_exact_mut(stored).zip(labels) {
+            let part = weight(label) / all;
+            let mut of_image = 0.0;
             let logits = &mut logits[..classes];
             let sum = exponentials(logits, &mut exponential);
             let logarithm = f64::from(sum).ln() + f64::from(greatest(logits));
             for (class, (logit, &exponential)) in logits.iter_mut().zip(&exponential).enumerate() {
                 let hit = if class == label as usize { 1.0 - smoothing } else { 0.0 };
                 let target = hit + smoothing / classes as f32;
-                loss += f64::from(target) * (logarithm - f64::from(*logit));
+                of_image += f64::from(target) * (logarithm - f64::from(*logit));
                 *logit = (exponential / sum - target) * part;
             }
+            loss += f64::from(weight(label)) * of_image;
         }
-        (loss / labels.len() as f64) as f32
+        (loss / f64::from(all)) as f32
     }
 
     /// Class probabilities of the batch are added to `to`.

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use metaqnn_kernels::elementwise::MapSize;
-use safetensors::SafeTensors;
 
-use crate::network::{HostTensor, WeightsError, floats};
+use crate::initial_weights::InitialWeights;
+use crate::network::HostTensor;
 
 /// Where in the vector the values of a named tensor are, and in which order.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ impl Layout {
 /// The parameters, in the order of the layers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
+    /// None before [`Parameters::begin`].
     pub(super) values: Vec<f32>,
     entries: Vec<Entry>,
 }
@@ -79,18 +80,17 @@ pub(super) struct Parameters {
 impl Parameters {
     /// Makes room for a tensor of this name.
     pub(super) fn add(&mut self, name: String, layout: Layout) -> Range<usize> {
-        let begin = self.values.len();
-        self.values.reserve_exact(layout.len());
-        self.values.resize(begin + layout.len(), 0.0);
-        let range = begin..self.values.len();
+        let begin = self.entries.last().map_or(0, |entry| entry.range.end);
+        let range = begin..begin + layout.len();
         self.entries.push(Entry { name, range: range.clone(), layout });
         range
     }
 
-    /// Takes the values from safetensors.
-    pub(super) fn load(&mut self, weights: &SafeTensors<'_>) -> Result<(), WeightsError> {
+    /// Takes the values; no tensor can be added after that.
+    pub(super) fn begin<W: InitialWeights>(&mut self, weights: &mut W) -> Result<(), W::Error> {
+        self.values = vec![0.0; self.entries.last().map_or(0, |entry| entry.range.end)];
         for Entry { name, range, layout } in &self.entries {
-            let values = floats(weights, name, &layout.shape())?;
+            let values = weights.tensor(name, &layout.shape())?;
             let stored = &mut self.values[range.clone()];
             for (index, value) in layout.indices().zip(values) {
                 stored[index] = value;

@@ -25,7 +25,7 @@ fn images_and_labels(graph: &Graph, seed: u64) -> (Vec<f32>, Vec<i32>) {
 /// Losses and the weights after some steps on a fresh network.
 fn trained(graph: &Graph, settings: &TrainingSettings, device: &ComputeDevice, seed: u64) -> (Vec<f32>, Vec<u8>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut learner = Learner::new(graph, settings, device, &mut rng, seed).unwrap();
+    let mut learner = Learner::new(graph, settings, device, &mut rng, seed);
     let losses = (0..STEPS)
         .map(|step| {
             let (images, labels) = images_and_labels(graph, step as u64);
@@ -156,14 +156,14 @@ fn probabilities_equal_those_of_the_exported_network() {
         for batch_norm in [false, true] {
             let settings = sgd(batch_norm, 0.3);
             let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
-            let mut learner = Learner::new(&graph, &settings, &parse_device("cpu").unwrap(), &mut rng, 1).unwrap();
+            let mut learner = Learner::new(&graph, &settings, &parse_device("cpu").unwrap(), &mut rng, 1);
             for step in 0..STEPS {
                 let (images, labels) = images_and_labels(&graph, step as u64);
                 learner.step(&images, &labels, 0.02);
             }
             let predictions = learner.predict(&images, &normalizer);
-            let network = Network::new(&graph, &flex.burn(), &mut rng);
-            let network = network.with_safetensors(&learner.to_safetensors().unwrap()).unwrap();
+            let weights = learner.to_safetensors().unwrap();
+            let network = Network::with_weights(&graph, &flex.burn(), &weights).unwrap();
             let expected = predict(&network, &images, &normalizer, &flex.burn());
             assert_eq!((predictions.len(), expected.len()), (count, count));
             for (actual, expected) in predictions.probabilities().flatten().zip(expected.probabilities().flatten()) {

@@ -1,11 +1,12 @@
 //! The evaluator on the embedded digits.
 
-use metaqnn_core::ports::{CandidateJob, CandidateLength, Evaluator, FinalJob, PruneRule, TrainingProgress, TrialJob};
+use metaqnn_core::ports::{
+    CandidateEvaluation, CandidateJob, CandidateLength, Evaluator, FinalJob, JobError, PruneRule, TrainingProgress,
+    TrialJob,
+};
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, TrialNumber};
 use metaqnn_train::{Network, NetworkEvaluator, map_shape, normalizer, parse_device, predict};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
 use crate::settings::{digits, plain};
 
@@ -89,13 +90,23 @@ fn a_candidate_is_trained_as_finally_but_shorter_and_validated() {
     let mut candidate = |length| {
         let architecture = NETWORK.parse().unwrap();
         let job = CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length, checkpoint: None };
-        evaluator.evaluate_candidate(&job, &mut |_| {})
+        evaluator.evaluate_candidate(&job, &mut |_| {}).unwrap()
     };
-    let evaluation = candidate(CandidateLength::ShareOfEpochs(0.3));
+    let CandidateEvaluation { evaluation, probabilities } = candidate(CandidateLength::ShareOfEpochs(0.3));
     assert_eq!(evaluation.epochs, 3);
     assert!(evaluation.outcome.valid_accuracy().unwrap().value() > 0.8, "{evaluation:?}");
-    assert_eq!(candidate(CandidateLength::Epochs(2)).epochs, 2);
-    let evaluation = candidate(CandidateLength::Seconds(0.5));
+    // Of the network as it is in the end, on all validation images.
+    let labels = &digits().valid.labels;
+    assert_eq!(probabilities.len(), 10 * labels.len());
+    let right = probabilities.chunks(10).zip(labels).filter(|(row, label)| {
+        let most = row.iter().copied().fold(0.0, f32::max);
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        row[usize::from(**label)] == most
+    });
+    let accuracy = right.count() as f64 / labels.len() as f64;
+    assert!((accuracy - evaluation.curve[2].valid_accuracy).abs() < 1e-9);
+    assert_eq!(candidate(CandidateLength::Epochs(2)).evaluation.epochs, 2);
+    let evaluation = candidate(CandidateLength::Seconds(0.5)).evaluation;
     assert!(evaluation.train_seconds > 0.1 && evaluation.train_seconds < 1.0, "{evaluation:?}");
 }
 
@@ -117,8 +128,7 @@ fn the_final_training_gives_the_weights_that_were_scored() {
         metaqnn_core::graph::Graph::new(&final_job.architecture, map_shape(data.shape()), settings.network_options())
             .unwrap();
     let device = parse_device("flex").unwrap().burn();
-    let network = Network::new(&graph, &device, &mut ChaCha8Rng::seed_from_u64(99));
-    let network = network.with_safetensors(&result.weights).unwrap();
+    let network = Network::with_weights(&graph, &device, &result.weights).unwrap();
     let predictions = predict(&network, &data.test, &normalizer(&data, &settings), &device);
     assert_eq!(predictions.accuracy(&data.test.labels).value(), result.test_accuracy);
     assert_eq!(result.test_images, data.test.len() as u64);
@@ -131,4 +141,21 @@ fn the_final_training_ends_with_its_time() {
     let result = evaluator(settings).evaluate_final(&final_job, &mut |_| {}).unwrap();
     assert!(result.train_seconds > 0.3 && result.train_seconds < 1.5, "{}", result.train_seconds);
     assert!(result.epochs < 1_000);
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_is_nobodys_failure_but_that_of_the_disk() {
+    let checkpoint = Some("/no/such/folder/a.checkpoint".into());
+    let job = FinalJob { checkpoint: checkpoint.clone(), ..final_job(None) };
+    let error = evaluator(random_settings()).evaluate_final(&job, &mut |_| {}).unwrap_err();
+    let JobError::Storage(reason) = error else { panic!("{error}") };
+    assert!(
+        reason.starts_with("/no/such/folder/a.checkpoint: the state of the training could not be kept"),
+        "{reason}"
+    );
+    let architecture = NETWORK.parse().unwrap();
+    let length = CandidateLength::Epochs(2);
+    let job = CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length, checkpoint };
+    let error = evaluator(random_settings()).evaluate_candidate(&job, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, JobError::Storage(_)), "{error}");
 }

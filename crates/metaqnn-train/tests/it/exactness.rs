@@ -106,6 +106,11 @@ fn compare(device: &str) {
         let network = Network::new(&graph, &device.burn(), &mut ChaCha8Rng::seed_from_u64(0));
         let weights = hashed_weights(&network);
         let mut learner = Learner::with_weights(&graph, &settings, &device, &weights, 0).unwrap();
+        learner.weight_classes(
+            case["class_weights"]
+                .as_array()
+                .map(|weights| weights.iter().map(|weight| weight.as_f64().unwrap() as f32).collect()),
+        );
 
         let images = |batch: usize| -> Vec<f32> {
             let count = BATCH * input.values() as usize;
@@ -128,7 +133,8 @@ fn compare(device: &str) {
 
         let two = images(0)[..2 * input.values() as usize].to_vec();
         let shape = [2, input.channels as usize, input.height as usize, input.width as usize];
-        let network = network.with_safetensors(&learner.to_safetensors().unwrap()).unwrap();
+        let weights = learner.to_safetensors().unwrap();
+        let network = Network::with_weights(&graph, &device.burn(), &weights).unwrap();
         let logits = network.forward(Tensor::from_data(TensorData::new(two, shape), &device.burn()));
         // Adam turns the rounding of gradients that batch normalization makes almost zero into whole steps, so there PyTorch
         // differs as much from itself on another number of threads. The running statistics are checked with SGD.

@@ -5,6 +5,7 @@
 mod engines;
 mod evaluator;
 mod exactness;
+mod imbalance;
 mod network;
 mod settings;
 mod trainer;

@@ -18,6 +18,10 @@ fn network(graph: &Graph, seed: u64) -> Network {
     Network::new(graph, &parse_device("cpu").unwrap().burn(), &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
+fn read(graph: &Graph, weights: &[u8]) -> Result<Network, WeightsError> {
+    Network::with_weights(graph, &parse_device("cpu").unwrap().burn(), weights)
+}
+
 /// Some layers, of which those that fit are taken: body layers, then FC or GAP or neither.
 fn architectures() -> impl Strategy<Value = (Architecture, MapShape)> {
     let body = proptest::collection::vec(
@@ -90,9 +94,8 @@ fn weights_go_to_safetensors_and_back() {
     ];
     assert_eq!(names, expected.map(|(name, shape)| (name.to_owned(), shape.to_vec())));
 
-    let other = network(&graph, 2);
-    assert_ne!(other.to_safetensors().unwrap(), weights);
-    let other = other.with_safetensors(&weights).unwrap();
+    assert_ne!(network(&graph, 2).to_safetensors().unwrap(), weights);
+    let other = read(&graph, &weights).unwrap();
     assert_eq!(other.to_safetensors().unwrap(), weights);
     let images = || {
         let pixels = (0..2 * 192).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<_>>();
@@ -106,7 +109,7 @@ fn weights_of_another_network_are_refused_by_name() {
     let input = MapShape::new(3, 8, 8);
     let plain = NetworkOptions { batch_norm: false, max_dropout: 0.0 };
     let small = network(&graph("[C(6,3,1), SM(4)]", input, plain), 1).to_safetensors().unwrap();
-    let load = |text| network(&graph(text, input, plain), 1).with_safetensors(&small);
+    let load = |text| read(&graph(text, input, plain), &small);
     assert!(load("[C(6,3,1), SM(4)]").is_ok());
     let wider = load("[C(7,3,1), SM(4)]").unwrap_err();
     assert_eq!(
@@ -116,13 +119,13 @@ fn weights_of_another_network_are_refused_by_name() {
     assert!(matches!(load("[C(6,3,1), C(6,3,1), SM(4)]"), Err(WeightsError::Format(_))));
     assert!(matches!(load("[GAP(4), SM(4)]"), Err(WeightsError::Format(_))));
     let deeper = network(&graph("[C(6,3,1), C(6,3,1), SM(4)]", input, plain), 1).to_safetensors().unwrap();
-    let unexpected = network(&graph("[C(6,3,1), SM(4)]", input, plain), 1).with_safetensors(&deeper).unwrap_err();
+    let unexpected = read(&graph("[C(6,3,1), SM(4)]", input, plain), &deeper).unwrap_err();
     assert!(unexpected.to_string().contains("conv2"), "{unexpected}");
     assert!(load_bytes(b"nonsense").is_err());
 
     fn load_bytes(bytes: &[u8]) -> Result<Network, WeightsError> {
         let plain = NetworkOptions { batch_norm: false, max_dropout: 0.0 };
-        network(&graph("[SM(4)]", MapShape::new(1, 4, 4), plain), 1).with_safetensors(bytes)
+        read(&graph("[SM(4)]", MapShape::new(1, 4, 4), plain), bytes)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metaqnn_core::settings::{
-    AugmentationChoice, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,
+    AugmentationChoice, ClassWeights, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,
 };
 use metaqnn_data::{DataSet, DataSource, ImageShape, LabelledImages, SplitSettings, load};
 
@@ -27,6 +27,7 @@ pub(crate) fn plain() -> TrainingSettings {
         preprocessing: PreprocessingChoice::Standardize,
         augmentation: AugmentationChoice::None,
         label_smoothing: 0.0,
+        class_weights: ClassWeights::None,
         restart: RestartSettings { tries: 1, factor: 0.4, margin: 0.0, scale_margin: false, min_steps: 0 },
     }
 }

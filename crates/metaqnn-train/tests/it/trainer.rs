@@ -1,11 +1,13 @@
-//! The restart rule, and losses that are not finite.
+//! The restart rule, losses that are not finite, and trainings that were cut off.
+
+use std::time::Duration;
 
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::settings::{Optimizer, RestartSettings, TrainingSettings};
 use metaqnn_core::study::Failure;
 use metaqnn_data::{Augmentation, LabelledImages, Normalizer, Preprocessing};
-use metaqnn_train::{Training, TrainingEnd, TrainingTask, parse_device, train};
+use metaqnn_train::{TimeLimit, Training, TrainingEnd, TrainingTask, parse_device, train};
 
 use crate::settings::{light_and_dark, plain};
 
@@ -134,7 +136,61 @@ fn a_training_that_was_cut_off_after_any_epoch_goes_on_to_the_same_bits() {
         device: &parse_device("cpu").unwrap(),
     };
     let error = train(&task, &mut |_| {}).unwrap_err().to_string();
-    assert!(error.contains("could not be stored"), "{error}");
+    assert!(error.contains("could not be kept"), "{error}");
+}
+
+/// Under a time limit as well a training goes on after its last finished epoch, and the time before counts as it should.
+#[test]
+fn a_training_with_a_time_limit_goes_on_after_a_kill() {
+    let folder = std::env::temp_dir().join(format!("metaqnn-time-limit-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("a.checkpoint");
+    let settings = plain();
+    let graph = Graph::new(&"[C(4,3,1), SM(2)]".parse().unwrap(), MapShape::new(1, 6, 6), settings.network_options());
+    let graph = graph.unwrap();
+    let images = light_and_dark(4_000);
+    let normalizer = Normalizer::fit(Preprocessing::Standardize, &images, 255);
+    let device = parse_device("cpu").unwrap();
+    let half_a_second = Duration::from_millis(500);
+    for limit in [TimeLimit::InAll(2 * half_a_second), TimeLimit::FromNow(half_a_second)] {
+        let _ = std::fs::remove_file(&path);
+        let task = TrainingTask {
+            graph: &graph,
+            settings: &settings,
+            train: &images,
+            valid: None,
+            normalizer: &normalizer,
+            augmentation: None,
+            seed: 1,
+            prune: None,
+            time_limit: Some(limit),
+            epochs: None,
+            checkpoint: Some(&path),
+            device: &device,
+        };
+        // Killed in the epoch after the one that is over at four tenths of a second.
+        let begin = std::time::Instant::now();
+        let mut done = 0;
+        let cut_off = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            train(&task, &mut |progress| {
+                let TrainingProgress::Epoch { point } = progress else { return };
+                assert!(begin.elapsed() < Duration::from_millis(400), "cut off");
+                done = point.epoch;
+            })
+        }));
+        assert!(cut_off.is_err() && done > 0, "{done} epochs");
+        let begin = std::time::Instant::now();
+        let training = train(&task, &mut |_| {}).unwrap();
+        let [now, in_all] = [begin.elapsed(), training.elapsed].map(|time| time.as_secs_f64());
+        assert_eq!(training.curve.len() as u32, training.epochs);
+        assert!(training.epochs > done + 1, "{} epochs after {done}", training.epochs);
+        // Some of the four tenths may be lost with the epoch that was cut off.
+        match limit {
+            TimeLimit::InAll(_) => assert!((0.9..2.5).contains(&in_all) && now < in_all - 0.1, "{now} of {in_all}"),
+            TimeLimit::FromNow(_) => assert!((0.4..2.0).contains(&now) && now < in_all - 0.1, "{now} of {in_all}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

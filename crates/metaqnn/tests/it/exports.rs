@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::program::{lines, metaqnn};
 
 /// A study of two networks whose best was trained fully, all in seconds.
-fn finished(study: &Path) -> Value {
+pub(crate) fn finished(study: &Path) -> Value {
     let arguments =
         ["search", "--json", "--models", "2", "--workers", "1", "--seed", "3", "--study", study.to_str().unwrap()];
     let small = [

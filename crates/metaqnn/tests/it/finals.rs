@@ -22,7 +22,7 @@ fn data() -> (&'static str, String) {
     if is_slow() && Path::new(&folder).join("mnist").is_dir() { ("mnist", folder) } else { ("digits", "unused".into()) }
 }
 
-/// A study of three networks, none of them trained fully.
+/// A study of five networks, none of them trained fully.
 fn searched(study: &Path) {
     let (name, folder) = data();
     let small = [
@@ -36,26 +36,28 @@ fn searched(study: &Path) {
         "final.training.min_steps=0",
     ];
     let mut arguments =
-        vec!["search", name, "--data-dir", &folder, "--json", "--models", "3", "--workers", "1", "--seed", "3"];
+        vec!["search", name, "--data-dir", &folder, "--json", "--models", "5", "--workers", "1", "--seed", "3"];
     arguments.extend(["--study", study.to_str().unwrap()]);
     arguments.extend(small.iter().flat_map(|setting| ["--set", setting]));
     lines(&metaqnn(&arguments));
 }
 
 fn arguments(study: &Path) -> Vec<String> {
-    let of = ["final", study.to_str().unwrap(), "--data-dir", &data().1, "--models", "2", "--threads", "1", "--json"];
+    let of = ["final", study.to_str().unwrap(), "--data-dir", &data().1, "--models", "3", "--threads", "1", "--json"];
     of.map(ToOwned::to_owned).to_vec()
 }
 
-/// The table without what time changes.
-fn finished(study: &Path) -> Vec<Value> {
+/// The table without what time changes: the networks and their ensemble.
+fn finished(study: &Path) -> (Vec<Value>, Value) {
     let arguments = arguments(study);
     let output = metaqnn(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut networks = lines(&output).remove(0)["networks"].as_array().unwrap().clone();
-    for network in &mut networks {
-        network.as_object_mut().unwrap().remove("train_seconds");
+    let mut table = lines(&output).remove(0);
+    let mut ensemble = table["ensemble"].take();
+    let mut networks = table["networks"].as_array().unwrap().clone();
+    for network in networks.iter_mut().chain(std::iter::once(&mut ensemble)).filter_map(Value::as_object_mut) {
+        network.remove("train_seconds");
     }
-    networks
+    (networks, ensemble)
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -80,8 +82,9 @@ fn a_final_phase_killed_at_random_moments_ends_with_the_table_of_one_that_was_no
     searched(&whole);
     std::fs::copy(&whole, &killed).unwrap();
     let expected = finished(&whole);
-    assert_eq!(expected.len(), 2);
-    for (rank, network) in (1..).zip(&expected) {
+    let (networks, ensemble) = &expected;
+    assert_eq!(networks.len(), 3);
+    for (rank, network) in (1..).zip(networks) {
         let number = |key: &str| network[key].as_f64().unwrap();
         let (low, high) =
             (network["test_interval"][0].as_f64().unwrap(), network["test_interval"][1].as_f64().unwrap());
@@ -89,7 +92,7 @@ fn a_final_phase_killed_at_random_moments_ends_with_the_table_of_one_that_was_no
         assert_eq!((network["rank"].as_u64(), network["epochs"].as_u64()), (Some(rank), Some(12)));
         assert_eq!(network["candidate_epochs"], 3);
     }
-    assert!(expected[0]["valid_accuracy"].as_f64() >= expected[1]["valid_accuracy"].as_f64());
+    assert!(networks[0]["valid_accuracy"].as_f64() >= networks[1]["valid_accuracy"].as_f64());
 
     let mut generator = ChaCha8Rng::seed_from_u64(4);
     let mut kills = 0;
@@ -133,7 +136,42 @@ fn a_final_phase_killed_at_random_moments_ends_with_the_table_of_one_that_was_no
         lines(&metaqnn(&["evaluate", study, data().0, "--data-dir", &data().1, "--json"])).remove(0)["accuracy"].clone()
     };
     assert_eq!(accuracy(&whole), accuracy(&killed));
-    assert_eq!(accuracy(&whole), expected[0]["test_accuracy"]);
+    let best = if ensemble.is_null() { &networks[0] } else { ensemble };
+    assert_eq!(accuracy(&whole), best["test_accuracy"]);
+}
+
+/// Starts `final` and kills it when it has kept the state of a training, so that its plan is stored and nothing is finished.
+fn planned_and_killed(study: &Path) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
+        .args(arguments(study))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while checkpoints(study.parent().unwrap()).is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(300) && child.try_wait().unwrap().is_none(), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn networks_for_which_no_time_is_left_are_not_begun() {
+    if data().0 != "digits" {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("killed.study");
+    searched(&study);
+    planned_and_killed(&study);
+    let path = study.to_str().unwrap();
+    let output = metaqnn(&["final", path, "--budget", "0.001s", "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(lines(&output).remove(0)["networks"].as_array().unwrap().len(), 1, "the best one always");
+    assert!(said.contains("no time is left for 2 networks of the plan (trials "), "{said}");
+    assert_eq!(lines(&metaqnn(&["final", path, "--json"])).remove(0)["networks"].as_array().unwrap().len(), 3);
 }
 
 #[test]

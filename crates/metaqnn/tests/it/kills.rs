@@ -178,3 +178,59 @@ fn with_one_worker_its_death_leaves_no_trace() {
     search(&whole, &arguments);
     assert_eq!(log(&killed), log(&whole));
 }
+
+/// Settings of a final phase of some seconds, the choice among two candidates included.
+const FINAL_PHASE: [&str; 12] = [
+    "--set",
+    "final.enabled=true",
+    "--set",
+    "final.candidates=2",
+    "--set",
+    "final.training.train_images=1200",
+    "--set",
+    "final.training.epochs=12",
+    "--set",
+    "final.training.min_steps=0",
+    "--set",
+    "final.candidates_share=0.5",
+];
+
+/// The states of trainings that lie in a folder.
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "checkpoint")).collect()
+}
+
+#[test]
+fn a_search_killed_in_its_final_phase_ends_as_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole.study"), folder.path().join("killed.study"));
+    let mut more = vec!["--models", "3", "--workers", "1", "--seed", "5"];
+    more.extend(FINAL_PHASE);
+    let expected = search(&whole, &more).pop().unwrap();
+    assert!(expected["test_accuracy"].as_f64().is_some());
+    let mut arguments = vec!["search", "--study", killed.to_str().unwrap()];
+    arguments.extend(TINY);
+    arguments.extend(&more);
+    // In the training of a candidate, then in the final one.
+    for stage in ["candidate", "final"] {
+        let mut coordinator = Coordinator::start(&arguments);
+        let is_in = |path: &PathBuf| path.to_str().unwrap().contains(&format!("killed.study.{stage}-"));
+        wait_until(stage, || {
+            assert!(!coordinator.is_over(), "over before {stage}");
+            checkpoints(folder.path()).iter().any(is_in)
+        });
+        coordinator.0.kill().unwrap();
+        coordinator.0.wait().unwrap();
+        assert!(checkpoints(folder.path()).iter().any(is_in));
+        arguments = vec!["resume", killed.to_str().unwrap()];
+    }
+    let mut resumed = lines(&metaqnn(&["resume", killed.to_str().unwrap(), "--json"])).remove(0);
+    assert_eq!((&resumed["test_accuracy"], &resumed["models"]), (&expected["test_accuracy"], &expected["models"]));
+    let mut best = expected["best"].clone();
+    for trial in [&mut best, &mut resumed["best"]] {
+        trial["train_seconds"].take();
+    }
+    assert_eq!(resumed["best"], best);
+    assert!(checkpoints(folder.path()).is_empty());
+}

@@ -4,7 +4,10 @@
 
 #[cfg(target_os = "linux")]
 mod bad_inputs;
+#[cfg(unix)]
+mod disk_full;
 mod early_stop;
+mod ensembles;
 mod exports;
 #[cfg(target_os = "linux")]
 mod finals;

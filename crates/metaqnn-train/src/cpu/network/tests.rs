@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use metaqnn_core::graph::NetworkOptions;
 use rand::RngExt;
+use safetensors::SafeTensors;
 
 use super::*;
 use crate::Network;
+use crate::initial_weights::Stored;
 
 const IMAGES: usize = 4;
 const SMOOTHING: f64 = 0.1;
+/// As many as there are classes, at most.
+const WEIGHTS: [f32; 4] = [0.5, 2.0, 1.25, 0.125];
 
 fn graph(text: &str, input: &str, batch_norm: bool, max_dropout: f64) -> Graph {
     Graph::new(&text.parse().unwrap(), input.parse().unwrap(), NetworkOptions { batch_norm, max_dropout }).unwrap()
@@ -53,8 +57,8 @@ fn images_and_labels(graph: &Graph) -> (Vec<f32>, Vec<i32>) {
     (images, labels)
 }
 
-/// The mean cross-entropy with smoothed labels, by the definitions, NCHW.
-fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32]) -> f64 {
+/// The weighted mean cross-entropy with smoothed labels, by the definitions, NCHW.
+fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], weights: &[f32]) -> f64 {
     let mut x: Vec<f64> = images.iter().copied().map(f64::from).collect();
     for node in graph.nodes() {
         let [in_c, in_h, in_w] = [node.input.channels, node.input.height, node.input.width].map(|n| n as usize);
@@ -134,28 +138,37 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32]) 
         };
     }
     let classes = graph.classes() as usize;
+    let weight = |label: i32| f64::from(weights[label as usize]);
     let losses = x.chunks_exact(classes).zip(labels).map(|(logits, &label)| {
         let logarithm = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
         let uniform = logits.iter().map(|logit| logarithm - logit).sum::<f64>() / classes as f64;
-        (1.0 - SMOOTHING) * (logarithm - logits[label as usize]) + SMOOTHING * uniform
+        weight(label) * ((1.0 - SMOOTHING) * (logarithm - logits[label as usize]) + SMOOTHING * uniform)
     });
-    losses.sum::<f64>() / IMAGES as f64
+    losses.sum::<f64>() / labels.iter().map(|&label| weight(label)).sum::<f64>()
 }
 
 /// Compares the loss, and about `checked` numbers of the gradient, of all tensors, with central differences.
-fn check_gradient(text: &str, input: &str, batch_norm: bool, threads: usize, checked: usize) {
+fn check_gradient(
+    text: &str,
+    input: &str,
+    batch_norm: bool,
+    threads: usize,
+    checked: usize,
+    class_weights: Option<&[f32]>,
+) {
     let graph = graph(text, input, batch_norm, 0.0);
     let bytes = weights(&graph);
     let (images, labels) = images_and_labels(&graph);
-    let mut network = CpuNetwork::new(&graph, IMAGES, threads, &bytes).unwrap();
+    let mut network = CpuNetwork::new(&graph, IMAGES, threads, Stored::new(&bytes).unwrap()).unwrap();
     network.forward(&images, Some(0));
-    let loss = f64::from(network.loss_and_gradient(&labels, SMOOTHING as f32));
+    let loss = f64::from(network.loss_and_gradient(&labels, SMOOTHING as f32, class_weights));
     network.backward(IMAGES);
     let gradient: Vec<HostTensor> = network.parameters.host_tensors_of(network.gradient()).collect();
     let gradient = tensors_of(&serialized(&gradient).unwrap());
 
     let mut tensors = tensors_of(&bytes);
-    let expected = naive_loss(&graph, &tensors, &images, &labels);
+    let class_weights = class_weights.unwrap_or(&[1.0; 4]);
+    let expected = naive_loss(&graph, &tensors, &images, &labels, class_weights);
     assert!((loss - expected).abs() < 1e-5 * expected, "{text}: loss {loss} instead of {expected}");
     let greatest = gradient.values().flat_map(|(_, values)| values).fold(0.0_f64, |most, value| most.max(value.abs()));
     assert!(greatest > 1e-3, "{text}: a gradient of at most {greatest} shows nothing");
@@ -168,7 +181,7 @@ fn check_gradient(text: &str, input: &str, batch_norm: bool, threads: usize, che
                 let value = &mut tensors.get_mut(name).unwrap().1[index];
                 let before = *value;
                 *value += offset;
-                let loss = naive_loss(&graph, &tensors, &images, &labels);
+                let loss = naive_loss(&graph, &tensors, &images, &labels, class_weights);
                 tensors.get_mut(name).unwrap().1[index] = before;
                 loss
             };
@@ -196,9 +209,10 @@ fn gradients_equal_differences_of_the_loss() {
         ("[C(6,3,1), C(9,3,1), C(10,3,1), GAP(4), SM(4)]", "1x5x6"),
     ] {
         for batch_norm in [false, true] {
-            check_gradient(text, input, batch_norm, 1, 400);
+            check_gradient(text, input, batch_norm, 1, 400, None);
         }
-        check_gradient(text, input, true, 2, 100);
+        check_gradient(text, input, true, 2, 100, None);
+        check_gradient(text, input, false, 2, 100, Some(&WEIGHTS));
     }
 }
 
@@ -209,7 +223,7 @@ fn gradients_of_wide_layers_equal_differences_of_the_loss() {
         ("[C(32,3,1), C(32,5,1), GAP(3), SM(3)]", "3x7x9"),
     ] {
         for batch_norm in [false, true] {
-            check_gradient(text, input, batch_norm, 1, 24);
+            check_gradient(text, input, batch_norm, 1, 24, None);
         }
     }
 }
@@ -218,7 +232,8 @@ fn gradients_of_wide_layers_equal_differences_of_the_loss() {
 fn dropout_keeps_its_share_and_hands_gradients_to_what_it_kept() {
     let graph = graph("[C(16,3,1), C(16,3,1), GAP(3), SM(3)]", "1x16x16", false, 0.4);
     let (images, _) = images_and_labels(&graph);
-    let mut network = CpuNetwork::new(&graph, IMAGES, 1, &weights(&graph)).unwrap();
+    let bytes = weights(&graph);
+    let mut network = CpuNetwork::new(&graph, IMAGES, 1, Stored::new(&bytes).unwrap()).unwrap();
     network.forward(&images, Some(5));
     let dropouts: Vec<usize> =
         (0..network.layers.len()).filter(|&index| matches!(network.layers[index], Layer::Dropout { .. })).collect();

@@ -18,7 +18,6 @@ pub(super) const CASES: &[Case] = &[
         command: "evaluate pets shades.csv",
     },
     Case { what: "a study whose data are gone", make: study, command: "export shades.study --out my-model" },
-    Case { what: "a trial that there is not", make: study, command: "export shades.study:99 --out my-model" },
     Case {
         what: "weights that were cut off",
         make: |root| changed_model(root, "model.safetensors", |bytes| bytes.truncate(bytes.len() - 1)),

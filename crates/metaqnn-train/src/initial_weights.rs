@@ -1,0 +1,98 @@
+//! The tensors that a network begins with: drawn, or read.
+
+use std::convert::Infallible;
+
+use rand::Rng;
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+use crate::network::WeightsError;
+
+/// Gives a network's tensors one after the other, in the order of its layers.
+///
+/// No more than one of them is held at a time, so that a network in training starts with little more memory than it trains with.
+pub(crate) trait InitialWeights {
+    /// Why there is no such tensor.
+    type Error;
+
+    /// The tensor of this name and shape, the shape being that of PyTorch: OIHW, outputs × inputs, channels.
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error>;
+
+    /// Called after the last tensor was taken.
+    fn end(&self) -> Result<(), Self::Error>;
+}
+
+/// Fresh ones: weights Glorot uniform, drawn from this generator; scales and variances 1; biases, shifts and means 0.
+pub(crate) struct Drawn<'a, R: ?Sized>(pub(crate) &'a mut R);
+
+impl<R: Rng + ?Sized> InitialWeights for Drawn<'_, R> {
+    type Error = Infallible;
+
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Infallible> {
+        Ok(match *shape {
+            [outputs, inputs, height, width] => {
+                let taps = height * width;
+                glorot_uniform(outputs * inputs * taps, inputs * taps, outputs * taps, self.0)
+            }
+            [outputs, inputs] => {
+                let values = glorot_uniform(inputs * outputs, inputs, outputs, self.0);
+                transposed(&values, inputs, outputs)
+            }
+            _ => {
+                let is_factor = name.ends_with(".weight") || name.ends_with(".running_var");
+                vec![if is_factor { 1.0 } else { 0.0 }; shape.iter().product()]
+            }
+        })
+    }
+
+    fn end(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Those of a trained network.
+pub(crate) struct Stored<'a> {
+    tensors: SafeTensors<'a>,
+    taken: Vec<String>,
+}
+
+impl<'a> Stored<'a> {
+    /// Those in `bytes`, as [`Network::to_safetensors`](crate::Network::to_safetensors) writes them.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, WeightsError> {
+        Ok(Stored { tensors: SafeTensors::deserialize(bytes)?, taken: Vec::new() })
+    }
+}
+
+impl InitialWeights for Stored<'_> {
+    type Error = WeightsError;
+
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let view = self.tensors.tensor(name)?;
+        if view.dtype() != Dtype::F32 || view.shape() != shape {
+            let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());
+            return Err(WeightsError::Mismatch { name: name.to_owned(), expected: shape.to_vec(), found });
+        }
+        self.taken.push(name.to_owned());
+        let (values, _) = view.data().as_chunks::<4>();
+        Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+    }
+
+    /// An error where the file has a tensor that was not taken.
+    fn end(&self) -> Result<(), WeightsError> {
+        match self.tensors.names().into_iter().find(|name| !self.taken.iter().any(|taken| taken == name)) {
+            Some(name) => Err(WeightsError::Unexpected { name: name.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `n` values, uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010, equation 16), with 24 random bits each.
+fn glorot_uniform<R: Rng + ?Sized>(n: usize, fan_in: usize, fan_out: usize, rng: &mut R) -> Vec<f32> {
+    let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
+    (0..n).map(|_| (bound * (f64::from(rng.next_u32() >> 8) / f64::from(1 << 23) - 1.0)) as f32).collect()
+}
+
+/// The transpose of a matrix of `rows` × `columns`.
+pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}

@@ -1,0 +1,344 @@
+//! One try at a training: fresh weights, epochs, and the restart rule.
+
+use std::time::{Duration, Instant};
+
+use metaqnn_core::ports::TrainingProgress;
+use metaqnn_core::settings::Schedule;
+use metaqnn_core::study::CurvePoint;
+use metaqnn_data::{Batches, LabelledImages};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::loss_meter::LossMeter;
+use super::{TimeLimit, TrainError, TrainingTask};
+use crate::checkpoint::Checkpoint;
+use crate::learner::Learner;
+use crate::network::WeightsError;
+use crate::predictions::Predictions;
+
+/// Least time between two reports of steps.
+const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Steps between two looks at the loss where reading it waits for another device.
+const STEPS_BETWEEN_READS: usize = 16;
+
+/// The time of a training, over all its tries and, where it goes on after a kill, over the processes that it had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    begin: Instant,
+    /// Time in the processes before.
+    before: Duration,
+    limit: Option<Duration>,
+}
+
+impl Clock {
+    /// Of a training that begins now.
+    pub(super) fn new(limit: Option<TimeLimit>) -> Self {
+        Self::going_on(limit, Duration::ZERO)
+    }
+
+    /// Of one that had gone on for the time `before`.
+    pub(super) fn going_on(limit: Option<TimeLimit>, before: Duration) -> Self {
+        let limit = limit.map(|limit| match limit {
+            TimeLimit::InAll(limit) => limit,
+            TimeLimit::FromNow(limit) => before.saturating_add(limit),
+        });
+        Clock { begin: Instant::now(), before, limit }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.before + self.begin.elapsed()
+    }
+
+    /// Whether its time is up.
+    pub(super) fn is_over(&self) -> bool {
+        self.limit.is_some_and(|limit| self.elapsed() >= limit)
+    }
+}
+
+/// What the tries before this one have left.
+pub(super) struct History {
+    pub(super) identity: u64,
+    /// Time of the whole training.
+    pub(super) clock: Clock,
+    /// Epochs over all tries that ended.
+    pub(super) epochs: u32,
+    /// Best accuracy of all of them.
+    pub(super) best: f64,
+}
+
+/// The purposes that one try draws random numbers for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Weights,
+    Order,
+    Dropout,
+}
+
+/// The generator for a purpose in a try: one stream of ChaCha each.
+fn generator(seed: u64, attempt: u32, purpose: Purpose) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::from(attempt) * 3 + purpose as u64);
+    rng
+}
+
+/// Factor of the learning rate in a try, counted from 0.
+fn rate_factor(task: &TrainingTask<'_>, attempt: u32) -> f64 {
+    task.settings.restart.factor.powi(attempt as i32)
+}
+
+/// The learning rate with which a try begins.
+pub(super) fn initial_rate(task: &TrainingTask<'_>, attempt: u32) -> f64 {
+    let rate = match &task.settings.schedule {
+        Schedule::Piecewise { stretches } => stretches.first().map_or(task.settings.learning_rate, |(rate, _)| *rate),
+        Schedule::Step { .. } | Schedule::OneCycle { .. } => task.settings.learning_rate,
+    };
+    rate * rate_factor(task, attempt)
+}
+
+/// The weight of each class in the loss, by the images that are trained on.
+fn class_weights(task: &TrainingTask<'_>) -> Option<Vec<f32>> {
+    task.settings.class_weights.of(&task.train.class_counts(task.graph.classes() as usize))
+}
+
+/// How a try ended.
+pub(super) enum AttemptEnd {
+    Complete,
+    Pruned { reason: String },
+    NoBetterThanChance,
+    NotFinite { epoch: u32, early: bool },
+}
+
+/// One try: a fresh network and its training.
+pub(super) struct Attempt<'a> {
+    task: &'a TrainingTask<'a>,
+    /// From 0.
+    pub(super) number: u32,
+    pub(super) learner: Learner,
+    watched: &'a LabelledImages,
+    /// The accuracy that one must be above, for as long as it has not been.
+    threshold: Option<f64>,
+    factor: f64,
+    /// Time of the training when the try began.
+    begin: Duration,
+    order: ChaCha8Rng,
+    pub(super) curve: Vec<CurvePoint>,
+    /// Best accuracy at the end of an epoch.
+    pub(super) best: f64,
+    /// Best accuracy at any look.
+    pub(super) best_seen: f64,
+    /// What the last look saw.
+    pub(super) predictions: Option<Predictions>,
+    pub(super) epochs: u32,
+    /// Steps made.
+    steps: usize,
+}
+
+impl<'a> Attempt<'a> {
+    /// A fresh one, when the training has gone on for the time `begin`.
+    pub(super) fn new(task: &'a TrainingTask<'a>, number: u32, watched: &'a LabelledImages, begin: Duration) -> Self {
+        let dropout = generator(task.seed, number, Purpose::Dropout).next_u64();
+        let mut weights = generator(task.seed, number, Purpose::Weights);
+        let mut learner = Learner::new(task.graph, task.settings, task.device, &mut weights, dropout);
+        learner.weight_classes(class_weights(task));
+        Attempt {
+            task,
+            number,
+            learner,
+            watched,
+            threshold: Some(threshold(task, watched)),
+            factor: rate_factor(task, number),
+            begin,
+            order: generator(task.seed, number, Purpose::Order),
+            curve: Vec::new(),
+            best: 0.0,
+            best_seen: 0.0,
+            predictions: None,
+            epochs: 0,
+            steps: 0,
+        }
+    }
+
+    /// The try of which `kept` is the state after an epoch; `None` where it is of another network.
+    pub(super) fn resumed(
+        task: &'a TrainingTask<'a>,
+        kept: Checkpoint,
+        watched: &'a LabelledImages,
+    ) -> Result<Option<Self>, WeightsError> {
+        let Some(mut learner) = Learner::resumed(task.graph, task.settings, kept.learner)? else { return Ok(None) };
+        learner.weight_classes(class_weights(task));
+        Ok(Some(Attempt {
+            task,
+            number: kept.attempt,
+            learner,
+            watched,
+            threshold: kept.threshold,
+            factor: rate_factor(task, kept.attempt),
+            begin: kept.begin,
+            order: kept.order,
+            epochs: kept.curve.len() as u32,
+            curve: kept.curve,
+            best: kept.best,
+            best_seen: kept.best_seen,
+            predictions: None,
+            steps: kept.steps as usize,
+        }))
+    }
+
+    /// Keeps the state after an epoch, where the task asks for it and the device can.
+    fn keep(&self, history: &History) -> Result<(), TrainError> {
+        let Some(path) = self.task.checkpoint else { return Ok(()) };
+        let Some(learner) = self.learner.state()? else { return Ok(()) };
+        let checkpoint = Checkpoint {
+            identity: history.identity,
+            attempt: self.number,
+            steps: self.steps as u64,
+            epochs_before: history.epochs,
+            best_before: history.best,
+            threshold: self.threshold,
+            best: self.best,
+            best_seen: self.best_seen,
+            elapsed: history.clock.elapsed(),
+            begin: self.begin,
+            curve: self.curve.clone(),
+            order: self.order.clone(),
+            learner,
+        };
+        Ok(checkpoint.store(path)?)
+    }
+
+    /// Trains until its end.
+    pub(super) fn run(
+        &mut self,
+        history: &History,
+        report: &mut dyn FnMut(TrainingProgress),
+    ) -> Result<AttemptEnd, TrainError> {
+        let (task, clock) = (self.task, history.clock);
+        let batch_size = task.settings.batch_size.max(1) as usize;
+        let mut batches = Batches::new(task.train, task.normalizer, task.augmentation, batch_size);
+        let steps_in_epoch = batches.in_a_pass();
+        let nominal_epochs = task.settings.epochs_of(steps_in_epoch);
+        let epochs = task.epochs(steps_in_epoch);
+        let total_steps = steps_in_epoch * epochs as usize;
+        let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
+        let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
+        let mut last_report = Instant::now();
+        for epoch in self.epochs.. {
+            self.epochs = epoch + 1;
+            let mut loss = LossMeter::default();
+            let mut order = std::mem::replace(&mut self.order, ChaCha8Rng::seed_from_u64(0));
+            batches.start_shuffled(&mut order);
+            let mut out_of_time = false;
+            while let Some(batch) = batches.next_batch(&mut order) {
+                let progress = self.progress(clock, total_steps);
+                // The settings' epochs are stretched over the time or over another number of passes.
+                let is_stretched = clock.limit.is_some() || epochs != nominal_epochs;
+                let schedule_epoch = if is_stretched { (progress * f64::from(nominal_epochs)) as u32 } else { epoch };
+                let rate = task.settings.schedule.learning_rate(task.settings.learning_rate, schedule_epoch, progress);
+                loss.add(self.learner.step(batch.images, batch.labels, rate * self.factor), batch.labels.len());
+                self.steps += 1;
+                if self.steps.is_multiple_of(read_every) && !loss.read().is_finite() {
+                    return Ok(self.not_finite(epoch));
+                }
+                if last_report.elapsed() >= REPORT_INTERVAL {
+                    last_report = Instant::now();
+                    let progress = self.progress(clock, total_steps);
+                    report(TrainingProgress::Step { progress, train_loss: loss.read() });
+                }
+                // At an epoch's end its own accuracy is looked at, below.
+                if self.steps == look_after && !self.steps.is_multiple_of(steps_in_epoch) && self.threshold.is_some() {
+                    self.look();
+                    if self.threshold.is_some() {
+                        return Ok(AttemptEnd::NoBetterThanChance);
+                    }
+                }
+                if self.is_over(clock) {
+                    out_of_time = true;
+                    break;
+                }
+            }
+            self.order = order;
+            let train_loss = loss.read();
+            if !train_loss.is_finite() {
+                return Ok(self.not_finite(epoch));
+            }
+            let last = out_of_time || (clock.limit.is_none() && epoch + 1 >= epochs);
+            let mut valid_accuracy = 0.0;
+            if task.valid.is_some() {
+                valid_accuracy = self.look();
+                self.best = self.best.max(valid_accuracy);
+            } else if self.threshold.is_some() && self.steps >= look_after {
+                self.look();
+            }
+            let point = CurvePoint { epoch: epoch + 1, train_loss, valid_accuracy };
+            self.curve.push(point);
+            report(TrainingProgress::Epoch { point });
+            // A final training that is too short for a look is taken as it is; a trial has been looked at.
+            if self.threshold.is_some() && (self.steps >= look_after || (last && task.valid.is_some())) {
+                return Ok(AttemptEnd::NoBetterThanChance);
+            }
+            if last {
+                break;
+            }
+            if let Some(rule) = task.prune
+                && rule.epoch == epoch + 1
+                && valid_accuracy < rule.valid_accuracy
+            {
+                let reason = format!(
+                    "validation accuracy {valid_accuracy:.4} after epoch {} is below {:.4}",
+                    rule.epoch, rule.valid_accuracy
+                );
+                return Ok(AttemptEnd::Pruned { reason });
+            }
+            self.keep(history)?;
+        }
+        Ok(AttemptEnd::Complete)
+    }
+
+    /// Accuracy now. Notes whether it is above the threshold.
+    fn look(&mut self) -> f64 {
+        let predictions = self.learner.predict(self.watched, self.task.normalizer);
+        let accuracy = predictions.accuracy(&self.watched.labels).value();
+        self.best_seen = self.best_seen.max(accuracy);
+        if self.threshold.is_some_and(|threshold| accuracy > threshold) {
+            self.threshold = None;
+        }
+        self.predictions = Some(predictions);
+        accuracy
+    }
+
+    fn not_finite(&self, epoch: u32) -> AttemptEnd {
+        AttemptEnd::NotFinite { epoch: epoch + 1, early: self.threshold.is_some() }
+    }
+
+    /// Share of this try that is over, in [0, 1].
+    fn progress(&self, clock: Clock, total_steps: usize) -> f64 {
+        match clock.limit {
+            None => self.steps as f64 / total_steps.max(1) as f64,
+            Some(limit) => {
+                let all = limit.saturating_sub(self.begin).as_secs_f64();
+                if all > 0.0 { (self.elapsed(clock).as_secs_f64() / all).min(1.0) } else { 1.0 }
+            }
+        }
+    }
+
+    /// Time of this try.
+    fn elapsed(&self, clock: Clock) -> Duration {
+        clock.elapsed().saturating_sub(self.begin)
+    }
+
+    /// Whether the next step would end when the time is up, going by the mean of those done.
+    fn is_over(&self, clock: Clock) -> bool {
+        let step = self.elapsed(clock).div_f64(self.steps.max(1) as f64);
+        clock.limit.is_some_and(|limit| clock.elapsed() + step > limit)
+    }
+}
+
+/// The accuracy that counts as no better than chance on `images`.
+fn threshold(task: &TrainingTask<'_>, images: &LabelledImages) -> f64 {
+    let classes = task.graph.classes();
+    let most = images.class_counts(classes as usize).into_iter().max().unwrap_or(0);
+    let share = if images.is_empty() { 0.0 } else { most as f64 / images.len() as f64 };
+    task.settings.restart.threshold(share, classes)
+}

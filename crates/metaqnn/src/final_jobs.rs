@@ -1,0 +1,142 @@
+//! Jobs of the final phase at work: handed to workers, what comes of them stored, how far they are shown.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use metaqnn_core::ports::{JobError, Storage};
+use metaqnn_core::space::Architecture;
+use metaqnn_core::study::{CandidateRecord, FinalRecord, TrialNumber};
+use metaqnn_exec::protocol::Job;
+use metaqnn_exec::{PoolEvent, WorkerPool};
+use metaqnn_store::StudyFile;
+
+use crate::progress::Progress;
+use crate::run::RunClock;
+
+/// Time between two notes of how long the study has run, so that a kill makes it forget no more.
+const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The two trainings of a network in the final phase.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stage {
+    /// On the training images alone, to be validated.
+    Candidate,
+    /// On all of them.
+    Final,
+}
+
+/// Where the state of a training is kept while it goes on: beside the study.
+pub(crate) fn checkpoint(file: &StudyFile, stage: Stage, trial: TrialNumber) -> PathBuf {
+    let stage = match stage {
+        Stage::Candidate => "candidate",
+        Stage::Final => "final",
+    };
+    let mut path = file.path().as_os_str().to_owned();
+    path.push(format!(".{stage}-{trial}.checkpoint"));
+    path.into()
+}
+
+/// Removes what a stored result has made useless.
+pub(crate) fn remove_checkpoints(file: &StudyFile, trial: TrialNumber) {
+    for stage in [Stage::Candidate, Stage::Final] {
+        metaqnn_train::remove_checkpoint(&checkpoint(file, stage, trial));
+    }
+}
+
+/// Workers with a study to store their results in.
+pub(crate) struct FinalJobs<'a> {
+    pub(crate) file: &'a mut StudyFile,
+    pub(crate) pool: &'a mut WorkerPool,
+    pub(crate) interrupted: &'a AtomicBool,
+    /// What is done, for the status line.
+    pub(crate) what: &'a str,
+    /// The clock of the run that this is part of, where the study counts its time.
+    pub(crate) clock: Option<RunClock>,
+}
+
+impl FinalJobs<'_> {
+    /// Works on `jobs` until each has ended; gives why some have no result, and `None` after an interruption.
+    ///
+    /// # Errors
+    ///
+    /// Where a result cannot be stored or nothing can be kept; what was stored before stays.
+    pub(crate) fn run(self, jobs: Vec<Job>) -> Result<Option<Vec<String>>> {
+        let mut progress = Progress::new(self.pool.len());
+        let architectures: HashMap<TrialNumber, Architecture> = jobs.iter().filter_map(of_job).collect();
+        let mut open = jobs.len();
+        let mut waiting = jobs.into_iter();
+        let mut failures = Vec::new();
+        let mut noted: Option<Instant> = None;
+        while open > 0 {
+            if self.interrupted.load(Ordering::SeqCst) {
+                return Ok(None);
+            }
+            if let Some(clock) = self.clock.filter(|_| noted.is_none_or(|last| last.elapsed() >= NOTE_INTERVAL)) {
+                self.file.note_run_seconds(clock.seconds())?;
+                noted = Some(Instant::now());
+            }
+            while self.pool.idle() > 0
+                && let Some(job) = waiting.next()
+            {
+                // There is an idle worker, so the job is taken.
+                let _ = self.pool.submit(job);
+            }
+            let failed = match self.pool.next(Duration::from_millis(200))? {
+                Some(PoolEvent::Candidate(trial, Ok(result))) => {
+                    open -= 1;
+                    let record = CandidateRecord::new(trial, result);
+                    self.file.store_candidate(&record)?;
+                    metaqnn_train::remove_checkpoint(&checkpoint(self.file, Stage::Candidate, trial));
+                    progress.say(&candidate_line(&record));
+                    None
+                }
+                Some(PoolEvent::Final(trial, Ok(result))) => {
+                    open -= 1;
+                    self.file.store_final(&FinalRecord::new(trial, result))?;
+                    remove_checkpoints(self.file, trial);
+                    None
+                }
+                Some(PoolEvent::Candidate(trial, Err(error))) => Some((trial, error)),
+                Some(PoolEvent::Final(trial, Err(error))) => Some((trial, error)),
+                Some(PoolEvent::Progress(worker, trial, step)) => {
+                    if let Some(architecture) = architectures.get(&trial) {
+                        progress.worker(worker, trial, architecture, &step);
+                    }
+                    None
+                }
+                Some(PoolEvent::Evaluated(..)) | None => None,
+            };
+            match failed {
+                Some((_, JobError::Storage(reason))) => bail!(reason),
+                // Not recorded as a network that failed: another time it may not.
+                Some((trial, error)) => {
+                    open -= 1;
+                    progress.say(&format!("trial {trial}, {}: {error}", self.what));
+                    failures.push(format!("trial {trial}: {error}"));
+                }
+                None => {}
+            }
+            progress.final_status(self.what, self.clock.and_then(|clock| clock.seconds_left()));
+        }
+        Ok(Some(failures))
+    }
+}
+
+fn of_job(job: &Job) -> Option<(TrialNumber, Architecture)> {
+    match job {
+        Job::Candidate(job) => Some((job.trial, job.architecture.clone())),
+        Job::Final(job) => Some((job.trial, job.architecture.clone())),
+        Job::Trial(_) => None,
+    }
+}
+
+fn candidate_line(record: &CandidateRecord) -> String {
+    let trial = record.trial;
+    match record.valid_accuracy {
+        Some(accuracy) => format!("candidate {trial:>4}: {:.2} % validation accuracy", 100.0 * accuracy),
+        None => format!("candidate {trial:>4}: failed to learn"),
+    }
+}
