@@ -14,7 +14,8 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| scratch("study_values").join("
 
 /// A study with something in every table, its triggers dropped, so that it can be changed.
 static STUDY: LazyLock<(Vec<u8>, Vec<(String, String)>)> = LazyLock::new(|| {
-    lay(&FILE, include_bytes!("../../crates/metaqnn-store/tests/fixtures/schema-4.sqlite"));
+    lay(&FILE, include_bytes!("../../crates/metaqnn-store/tests/fixtures/schema-5.sqlite"));
+    ask_everything(&FILE).expect("the fixture is a study of the current schema");
     let connection = Connection::open(&*FILE).expect("the fixture is a study");
     let texts = |sql: &str| -> Vec<(String, String)> {
         let mut statement = connection.prepare(sql).expect("the question is sound");
