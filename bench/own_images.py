@@ -84,10 +84,13 @@ def run(options, name: str) -> dict:
     searched = step("search", folder, "--budget", options.budget, "--study", study)
     figures |= {"models": searched["models"], "failed": searched["failed"], "test_accuracy_after_search": searched["test_accuracy"]}
     final_budget = ["--budget", options.final_budget] if options.final_budget else []
-    networks = step("final", study, *final_budget)["networks"]
-    best = networks[0]
-    figures |= {"trained_fully": len(networks), "networks": networks}
-    figures |= {key: best[key] for key in ("architecture", "params", "flops", "epochs", "valid_accuracy", "test_accuracy", "test_interval", "test_images")}
+    final = step("final", study, *final_budget)
+    networks, ensemble = final["networks"], final["ensemble"]
+    # What export and evaluate take: the ensemble where final kept one, else the best network.
+    best = ensemble if ensemble and ensemble["valid_accuracy"] is not None else networks[0]
+    figures |= {"trained_fully": len(networks), "networks": networks, "ensemble": ensemble}
+    figures["architectures"] = [network["architecture"] for network in networks if network["trial"] in best.get("members", [best.get("trial")])]
+    figures |= {key: best[key] for key in ("params", "flops", "epochs", "valid_accuracy", "test_accuracy", "test_interval", "test_images")}
     exported = step("export", study, "--out", model, "--python", sys.executable)
     figures["verification"] = exported["verification"]
     figures["bytes"] = {path.name: path.stat().st_size for path in sorted(model.iterdir())}
@@ -131,6 +134,7 @@ def table(results: list[dict]) -> str:
     row("images", lambda r: f"{r['images']}")
     row("models tried (failed)", lambda r: f"{r['models']} ({r['failed']})")
     row("trained fully", lambda r: f"{r['trained_fully']}")
+    row("networks in the model", lambda r: f"{len(r['architectures'])}")
     row("validation error %", lambda r: percent(r["valid_accuracy"]))
     row("test error % (95 % interval)", lambda r: f"{percent(r['test_accuracy'])} ({percent(r['test_interval'][1])} to {percent(r['test_interval'][0])})")
     row("test error % before `final`", lambda r: "–" if r["test_accuracy_after_search"] is None else percent(r["test_accuracy_after_search"]))
