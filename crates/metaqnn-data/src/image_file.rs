@@ -186,11 +186,12 @@ fn open(path: &Path) -> Result<(BufReader<File>, ImageFormat), String> {
         std::io::ErrorKind::PermissionDenied => "it may not be read: check the permissions".to_owned(),
         _ => format!("it cannot be read: {error}"),
     };
-    let file = File::open(path).map_err(read_failure)?;
-    let metadata = file.metadata().map_err(read_failure)?;
+    // Looked at before it is opened: a pipe would have to be waited for.
+    let metadata = std::fs::metadata(path).map_err(read_failure)?;
     if !metadata.is_file() {
         return Err("expected an image file, found something else".to_owned());
     }
+    let file = File::open(path).map_err(read_failure)?;
     match metadata.len() {
         0 => return Err("an empty file".to_owned()),
         bytes if bytes > LONGEST_FILE => {
@@ -237,6 +238,8 @@ fn failure(format: ImageFormat, error: &ImageError) -> String {
         ImageError::Unsupported(_) => "not supported",
         _ => "damaged or cut",
     };
+    // One line, whatever the decoder says.
+    let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
     format!("{format:?}: {what} ({})", cause.trim_end_matches('.'))
 }
 

@@ -1,6 +1,7 @@
 //! The model card, README.md of a model folder.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use metaqnn_core::graph::MapShape;
 
@@ -23,7 +24,11 @@ fn fill(card: &mut String, model: &Model, formats: &[Format], verifications: &[V
     let (preparation, provenance) = (model.preparation(), model.provenance());
     let MapShape { channels, height, width } = preparation.input;
     let names = model.class_names();
-    writeln!(card, "# An image classifier for {}\n", provenance.data)?;
+    // Of own data the path is told below; a title is a name.
+    let data = Path::new(&provenance.data)
+        .file_name()
+        .map_or_else(|| provenance.data.clone().into(), |name| name.to_string_lossy());
+    writeln!(card, "# An image classifier for {data}\n")?;
     let listed: Vec<&str> = names.iter().take(NAMED_CLASSES).map(String::as_str).collect();
     let more = if names.len() > NAMED_CLASSES { ", …" } else { "" };
     writeln!(

@@ -143,7 +143,8 @@ pub fn read(folder: &Path) -> Result<(Model, ScoredImages), ExportError> {
         return Err(ExportError::NotAModel { path: folder.into(), reason });
     }
     let text = read_file(&path, LARGEST_DESCRIPTION)?;
-    let value: Value = serde_json::from_slice(&text).map_err(|error| ExportError::damaged(&path, error))?;
+    let unreadable = |error| ExportError::damaged(&path, format!("it was cut off or changed ({error})"));
+    let value: Value = serde_json::from_slice(&text).map_err(unreadable)?;
     match value["metaqnn_model"].as_u64() {
         None => return Err(ExportError::damaged(&path, "it does not describe a model of metaqnn")),
         Some(version) if version > u64::from(VERSION) => {
@@ -153,12 +154,15 @@ pub fn read(folder: &Path) -> Result<(Model, ScoredImages), ExportError> {
         }
         Some(_) => {}
     }
-    let description: Description = serde_json::from_value(value).map_err(|error| ExportError::damaged(&path, error))?;
+    let description: Description = serde_json::from_value(value).map_err(unreadable)?;
     let weights_path = folder.join(Format::Safetensors.file());
     let bytes = read_file(&weights_path, u64::MAX)?;
     let weights = Weights::from_safetensors(&bytes).map_err(|reason| ExportError::damaged(&weights_path, reason))?;
     let expected = description.weights_sha256.clone();
-    let model = description.model(weights).map_err(|error| ExportError::damaged(&weights_path, error))?;
+    let model = description.model(weights).map_err(|error| match error {
+        ExportError::Weights { .. } => ExportError::damaged(&weights_path, error),
+        error => ExportError::damaged(&path, error),
+    })?;
     if sha256(&bytes) != expected {
         return Err(ExportError::damaged(
             &weights_path,

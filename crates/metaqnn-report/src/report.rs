@@ -133,6 +133,12 @@ fn write_all(folder: &Path, figures: &[Figure]) -> Result<usize, ReportError> {
 fn write_whole(path: &Path, text: &str) -> Result<(), ReportError> {
     let failed = |source| ReportError::Write { path: path.into(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(failed(std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "its folder is not there; make it first",
+        )));
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".metaqnn-").suffix(".tmp");
     #[cfg(unix)]

@@ -79,13 +79,13 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let begin = Instant::now();
     let mut file = StudyFile::open(&arguments.study)?;
     let header = file.header()?;
-    let mut document = header.settings.parse::<DocumentMut>().context("the study's settings cannot be read")?;
+    let mut document = setup::document_of_study(&arguments.study, &header)?;
     if let Some(limits) = file.raised_limits()? {
         lay(&mut document, "models", Some(limits.models))?;
         lay(&mut document, "budget_seconds", Some(format!("{:?}", limits.budget_seconds)))?;
     }
     let stored = setup::checked(&document)?;
-    check_raised(&arguments.run, &stored)?;
+    check_raised(&arguments.run, &stored).with_context(|| arguments.study.display().to_string())?;
     lay_run(&mut document, &arguments.run)?;
     let settings = setup::checked(&document)?;
     metaqnn_train::parse_device(&settings.search.device)?;

@@ -13,7 +13,6 @@ use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_store::{StoredTrial, StudyFile};
 use metaqnn_train::ComputeDevice;
-use toml_edit::DocumentMut;
 
 use crate::arguments::FinalArguments;
 use crate::ensemble::{self, Measuring};
@@ -76,7 +75,7 @@ impl FinalTrainings {
     fn open(arguments: &FinalArguments, begin: Instant) -> Result<Self> {
         let file = StudyFile::open(&arguments.study)?;
         let header = file.header()?;
-        let mut document = header.settings.parse::<DocumentMut>().context("the study's settings cannot be read")?;
+        let mut document = setup::document_of_study(&arguments.study, &header)?;
         let trial_threads = setup::checked(&document)?.search.threads;
         let threads = arguments.threads.map(|threads| format!("threads={threads}"));
         let device = arguments.device.as_ref().map(|device| format!("device={device:?}"));

@@ -1,6 +1,6 @@
 //! `metaqnn top`, `show`, `log`, `qvalues`, `config`: they only read.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use metaqnn_core::study::{Study, TrialNumber};
 use metaqnn_store::{Detail, LoggedEvent, StudyReader};
 use serde_json::json;
@@ -133,8 +133,7 @@ pub(crate) fn config(arguments: &ConfigArguments) -> Result<i32> {
 /// The study in memory, replayed from its log.
 fn rebuilt(reader: &StudyReader) -> Result<Study> {
     let header = reader.header()?;
-    let document = header.settings.parse().map_err(|error| anyhow!("the study's settings cannot be read: {error}"))?;
-    let settings = setup::checked(&document)?;
+    let settings = setup::checked(&setup::document_of_study(reader.path(), &header)?)?;
     let space = setup::space(&settings, header.input, header.class_names.len() as u32)?;
     let mut study = Study::new(settings, space, header.seed);
     coordinator::replay(reader, &mut study)?;

@@ -71,8 +71,17 @@ fn main() {
     match done {
         Ok(code) => std::process::exit(code),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_words(&error));
             std::process::exit(1);
         }
     }
+}
+
+/// An error and its causes, without those that are part of what was said before.
+fn in_words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        earlier if earlier.contains(&cause) => said,
+        earlier => format!("{earlier}: {cause}"),
+    })
 }

@@ -23,7 +23,7 @@ pub(crate) fn document(arguments: &SettingsArguments, data: &str, agent: Option<
     };
     if let Some(path) = &arguments.config {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let overlay = text.parse::<DocumentMut>().with_context(|| path.display().to_string())?;
+        let overlay = settings::parse(&text).with_context(|| path.display().to_string())?;
         settings::merge(&mut document, &overlay).with_context(|| path.display().to_string())?;
     }
     for assignment in &arguments.set {
@@ -32,6 +32,14 @@ pub(crate) fn document(arguments: &SettingsArguments, data: &str, agent: Option<
     if let Some(layers) = arguments.max_layers {
         settings::set(&mut document, &format!("space.max_layers={layers}"))?;
     }
+    Ok(document)
+}
+
+/// The settings that a study began with.
+pub(crate) fn document_of_study(path: &Path, header: &StudyHeader) -> Result<DocumentMut> {
+    let unreadable = || format!("{}: its settings cannot be read", path.display());
+    let document = settings::parse(&header.settings).with_context(unreadable)?;
+    Settings::from_toml(&header.settings).with_context(unreadable)?;
     Ok(document)
 }
 
@@ -57,7 +65,7 @@ pub(crate) fn all_threads(settings: &Settings) -> u32 {
 pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Result<SearchSpace> {
     SearchSpace::new(settings.space.clone(), input, classes).map_err(|violations| {
         let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        anyhow!("the search space is not valid\n{}", lines.join("\n"))
+        anyhow!("the search space is not valid: {}", lines.join("\n"))
     })
 }
 
@@ -70,7 +78,8 @@ pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize
 
 /// Reads the data set of the study at `path`, its images of the size that the study began with.
 pub(crate) fn data_of_study(path: &Path, header: &StudyHeader, folder: Option<&Path>) -> Result<(DataSet, PathBuf)> {
-    let (LoadedData { data, .. }, folder) = data_set(&header.data, folder, Some(image_size(header.input)?))?;
+    let (LoadedData { data, .. }, folder) = data_set(&header.data, folder, Some(image_size(header.input)?))
+        .with_context(|| format!("{}: its data must be where they were", path.display()))?;
     // A class folder that was renamed leaves the images as they were.
     if data.fingerprint != header.data_fingerprint || data.class_names != header.class_names {
         bail!("{}: the data set {} is not the one that the study began with", path.display(), header.data);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use metaqnn_core::settings::{Settings, TrainingSettings};
+use metaqnn_core::settings::TrainingSettings;
 use metaqnn_core::study::{StudyHeader, TrialNumber};
 use metaqnn_data::{DataSet, LabelledImages};
 use metaqnn_export::{Measured, Model, Provenance, ScoredImages, TrainedNetwork, Weights};
@@ -36,7 +36,7 @@ impl<'a> StudyModels<'a> {
     /// Reads the data of the study at `path`.
     pub(crate) fn open(path: &'a Path, reader: &'a StudyReader, data_dir: Option<&Path>) -> Result<Self> {
         let header = reader.header()?;
-        let settings = Settings::from_toml(&header.settings).context("the study's settings cannot be read")?;
+        let settings = setup::checked(&setup::document_of_study(path, &header)?)?;
         let (data, _) = setup::data_of_study(path, &header, data_dir)?;
         Ok(StudyModels { path, reader, header, training: settings.final_phase.training, data })
     }

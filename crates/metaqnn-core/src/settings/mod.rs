@@ -8,7 +8,7 @@ mod violation;
 
 pub use crate::agent::AgentName;
 pub use early_stopping::{EarlyStoppingSettings, StoppedReward, StoppingRule};
-pub use preset::{Preset, SettingsError, merge, set};
+pub use preset::{Preset, SettingsError, merge, parse, set};
 pub use study_settings::{FinalSettings, LimitSettings, SearchSettings, Settings};
 pub use training::{
     AugmentationChoice, ClassWeights, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,

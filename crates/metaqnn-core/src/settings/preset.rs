@@ -107,8 +107,23 @@ fn lines(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-fn parse(text: &str) -> Result<DocumentMut, SettingsError> {
-    text.parse::<DocumentMut>().map_err(|error| SettingsError::Syntax(error.to_string()))
+/// Reads settings, all or some, with their comments.
+///
+/// # Errors
+///
+/// [`SettingsError::Syntax`], a line that says where in the text, by line and column from 1, it is not TOML.
+pub fn parse(text: &str) -> Result<DocumentMut, SettingsError> {
+    text.parse::<DocumentMut>().map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        SettingsError::Syntax(format!("line {line}, column {column}: {}", in_a_line(error.message())))
+    })
+}
+
+/// What a reader of TOML says, in a line.
+pub(super) fn in_a_line(message: &str) -> String {
+    message.trim().replace('\n', " ")
 }
 
 /// Lays `overlay` over `base`: values replace values, comments of `base` stay.

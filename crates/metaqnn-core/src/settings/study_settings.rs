@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::early_stopping::{EarlyStoppingSettings, converted};
-use super::preset::SettingsError;
+use super::preset::{SettingsError, in_a_line};
 use super::training::{Optimizer, Schedule, TrainingSettings};
 use super::violation::Violation;
 use crate::agent::{AgentName, AgentSettings, EpsilonStretch};
@@ -117,11 +117,16 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] with line and key where the text cannot be read, or with every violation.
+    /// [`SettingsError`] with the key of what cannot be read, or with every violation.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
         let of_older_study = converted(text);
         let text = of_older_study.as_deref().unwrap_or(text);
-        let settings: Settings = toml::from_str(text).map_err(|error| SettingsError::Syntax(error.to_string()))?;
+        let settings: Settings = toml::from_str(text).map_err(|mut error| {
+            // Without the text the error names the setting. The text is of preset, file and arguments laid over each other: its lines
+            // are nobody's.
+            error.set_input(None);
+            SettingsError::Syntax(in_a_line(&error.to_string()))
+        })?;
         let violations = settings.violations();
         if violations.is_empty() { Ok(settings) } else { Err(SettingsError::Violations(violations)) }
     }

@@ -16,6 +16,9 @@ use crate::data_set::ImageShape;
 use crate::image_file::planes;
 use crate::resize::ImageSize;
 
+/// Most images of an array: a few kilobytes of an archive can unpack to many more, of a pixel each.
+const MOST_IMAGES: u64 = 5_000_000;
+
 /// What an array is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -235,6 +238,9 @@ impl Images {
         }
         if array.shape.contains(&0) {
             return Err(format!("expected images, found none ({})", dimensions(&array.shape)));
+        }
+        if array.shape[0] > MOST_IMAGES {
+            return Err(format!("expected at most {MOST_IMAGES} images, found {}", dimensions(&array.shape)));
         }
         Ok(Self { array, shape: ImageShape { channels, height, width }, channels_last })
     }

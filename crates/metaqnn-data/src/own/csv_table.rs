@@ -43,6 +43,9 @@ const LONGEST_LINE: usize = 1 << 24;
 /// Most rows with something wrong that are told; reading ends there.
 const MOST_WRONG_ROWS: usize = 1_000;
 
+/// What is said of a table of names alone.
+const NO_ROWS: &str = "expected rows, found none";
+
 /// Reads one table.
 pub(super) fn read(path: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
     read_tables(path, vec![(path.to_owned(), None)], size, findings)
@@ -88,6 +91,10 @@ fn read_tables(
         for table in &tables {
             table.list_files(&mut classes, &mut files, findings);
         }
+        if files.is_empty() && findings.problems.is_empty() {
+            findings.problem(root, NO_ROWS);
+            return None;
+        }
         return decode(root, files, classes, size, findings);
     }
     let shape = first.columns.shape;
@@ -108,7 +115,7 @@ fn read_tables(
         return None;
     }
     if examples.is_empty() {
-        findings.problem(root, "expected rows, found none");
+        findings.problem(root, NO_ROWS);
         return None;
     }
     let scale = range.scale().map_err(|reason| findings.problem(root, reason)).ok()?;

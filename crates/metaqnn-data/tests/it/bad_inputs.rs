@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
-use metaqnn_data::{DataArgument, DataError, DataSource, SplitSettings, load, load_argument};
+use metaqnn_data::{DataArgument, DataError, DataSource, ImageShape, SplitSettings, load, load_argument, read_image};
 
 use crate::made::{cats_and_dogs, encoded, grey, npy, npz, pixel_table, png, twelve, twelve_labels, write};
 
@@ -228,6 +228,11 @@ const TABLE: &[(&str, Make, &[&str])] = &[
     ("an empty table", |root| table(root, ""), &["DATA/t.csv: an empty file"]),
     ("a table of names alone", |root| table(root, "label,a,b,c,d\n"), &["DATA/t.csv: expected rows, found none"]),
     (
+        "a table of names alone, with paths",
+        |root| table(root, "file,label\n"),
+        &["DATA/t.csv: expected rows, found none"],
+    ),
+    (
         "a table that names a missing file",
         |root| {
             cats_and_dogs(root, 0);
@@ -382,6 +387,15 @@ const TABLE: &[(&str, Make, &[&str])] = &[
         &["DATA/a.npz [x]: expected an array, found …"],
     ),
     (
+        "an archive of more images than memory should hold",
+        |root| {
+            let n = 6_000_000;
+            let shape = format!("({n}, 1, 1)");
+            arrays(root, &[("x", npy("|u1", &shape, vec![0; n])), ("y", npy("|u1", &format!("({n},)"), vec![0; n]))])
+        },
+        &["DATA/a.npz [x]: expected at most 5000000 images, found 6000000x1x1"],
+    ),
+    (
         "1,001 classes",
         |root| {
             let images: Vec<u8> = (0..1_001_u32).flat_map(|i| [i as u8, (i >> 8) as u8, 0, 0]).collect();
@@ -447,6 +461,30 @@ fn a_file_that_may_not_be_read_is_named() {
     let argument = DataArgument::Own(folder.path().to_owned());
     let error = load_argument(&argument, Path::new(""), None, &SplitSettings::default()).unwrap_err().to_string();
     assert!(error.ends_with("cat/x.png: it may not be read: check the permissions"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    cats_and_dogs(folder.path(), 0);
+    let pipe = folder.path().join("cat/x.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let argument = DataArgument::Own(folder.path().to_owned());
+    let error = load_argument(&argument, Path::new(""), None, &SplitSettings::default()).unwrap_err().to_string();
+    assert!(error.ends_with("cat/x.png: expected an image file, found something else"), "{error}");
+}
+
+/// Found by fuzzing.
+#[test]
+fn what_a_decoder_says_in_lines_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&folder.path().join("x.jpg"), include_bytes!("../fixtures/fuzzed/long_segment.jpg"));
+    let error = read_image(&file, ImageShape { channels: 1, height: 8, width: 8 }, 255).unwrap_err().to_string();
+    assert!(
+        error.ends_with("x.jpg: Jpeg: damaged or cut (I/O errors Not enough bytes, expected 162 but found 154)"),
+        "{error}"
+    );
 }
 
 #[test]

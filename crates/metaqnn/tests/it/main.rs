@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
+mod bad_inputs;
 #[cfg(unix)]
 mod disk_full;
 mod early_stop;

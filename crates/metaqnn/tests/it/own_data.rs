@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use crate::program::{TINY, lines, metaqnn, verify};
 
 /// A table of 8×8 images, dark ones and light ones.
-fn write_table(path: &Path, images: u32) {
+pub(crate) fn write_table(path: &Path, images: u32) {
     let mut table = (0..64).fold("label".to_owned(), |names, place| names + &format!(",pixel{place}"));
     for image in 0..images {
         let (class, least) = [("dark", 0), ("light", 120)][image as usize % 2];
@@ -17,7 +17,7 @@ fn write_table(path: &Path, images: u32) {
     fs::write(path, table).unwrap();
 }
 
-fn metaqnn_in(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn metaqnn_in(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_metaqnn")).args(arguments).current_dir(folder).output().unwrap()
 }
 
