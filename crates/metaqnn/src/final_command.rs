@@ -245,7 +245,7 @@ impl FinalTrainings {
 
     /// Waits for the end of a job and stores what came of it.
     fn wait(&mut self, job: Job, what: &str, architecture: &Architecture, pool: &mut WorkerPool) -> Result<Ended> {
-        let mut progress = Progress::new(pool.len());
+        let mut progress = Progress::new(pool.len(), self.file.path(), what);
         // The one worker is idle, so the job is taken.
         let _ = pool.submit(job);
         loop {

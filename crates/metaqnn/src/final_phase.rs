@@ -17,6 +17,10 @@ use crate::{display, setup};
 /// Of the networks that learned, so many of the best are looked at as candidates.
 const RANKED: usize = 1_000;
 
+/// What a person is told that a run is about.
+const CHOOSING: &str = "choosing a network";
+const FINAL_TRAINING: &str = "final training";
+
 /// Seconds that starting workers, which load the data, takes.
 const START_SECONDS: f64 = 2.0;
 
@@ -77,7 +81,7 @@ impl Run {
         };
         eprintln!("choosing among {}, each trained for longer", display::count(candidates.len() as u64, "candidate"));
         let mut pool = self.pool(workers, self.settings.search.threads)?;
-        let mut progress = Progress::new(pool.len());
+        let mut progress = Progress::new(pool.len(), self.file.path(), CHOOSING);
         let mut waiting = candidates.iter();
         let mut in_training = candidates.len();
         while in_training > 0 {
@@ -96,6 +100,7 @@ impl Run {
             match pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
                     in_training -= 1;
+                    progress.ended(trial);
                     let record = CandidateRecord::new(trial, &evaluation);
                     self.file.store_candidate(&record)?;
                     progress.say(&candidate_line(trial, record.valid_accuracy));
@@ -107,7 +112,7 @@ impl Run {
                 }
                 Some(PoolEvent::Final(..)) | None => {}
             }
-            progress.final_status("choosing a network", self.seconds_left());
+            progress.final_status(CHOOSING, self.seconds_left());
         }
         Ok(true)
     }
@@ -128,7 +133,7 @@ impl Run {
             checkpoint: None,
         };
         let _ = pool.submit(Job::Final(job));
-        let mut progress = Progress::new(1);
+        let mut progress = Progress::new(1, self.file.path(), FINAL_TRAINING);
         loop {
             if self.interrupted.load(Ordering::SeqCst) {
                 return Ok(None);
@@ -148,7 +153,7 @@ impl Run {
                 }
                 Some(PoolEvent::Evaluated(..)) | None => {}
             }
-            progress.final_status("final training", self.seconds_left());
+            progress.final_status(FINAL_TRAINING, self.seconds_left());
         }
     }
 }
