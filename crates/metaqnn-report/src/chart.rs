@@ -44,6 +44,14 @@ impl Axis {
         Axis { label: label.into(), min, max, scale, ticks: None }
     }
 
+    /// A linear axis of whole numbers.
+    pub(crate) fn whole(label: &str, range: (f64, f64)) -> Self {
+        let axis = Axis::new(label, Scale::Linear, range);
+        let ticks = axis.ticks().into_iter().filter(|(value, _)| (value - value.round()).abs() < 1e-6);
+        let ticks = ticks.map(|(value, _)| (value, tick_text(value, 0))).collect();
+        Axis { ticks: Some(ticks), ..axis }
+    }
+
     /// An axis of names, one a unit from 0 on.
     pub(crate) fn names(label: &str, names: &[String]) -> Self {
         let ticks = names.iter().enumerate().map(|(place, name)| (place as f64 + 0.5, name.clone())).collect();
@@ -305,6 +313,13 @@ mod tests {
             let ticks = linear_ticks(min, max);
             assert!((2..=7).contains(&ticks.len()), "{ticks:?}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_have_ticks_at_whole_numbers() {
+        assert_eq!(texts(Axis::whole("epoch", (1.0, 2.0)).ticks()), ["1", "2"]);
+        assert_eq!(texts(Axis::whole("epoch", (1.0, 4.0)).ticks()), ["1", "2", "3", "4"]);
+        assert_eq!(texts(Axis::whole("epoch", (1.0, 40.0)).ticks()), ["10", "20", "30", "40"]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) fn of_study(study: &StudyView) -> Result<Option<Figure>, ReportError>
     let Some(last) = all().flat_map(|trial| trial.record.evaluation.curve.iter().map(|p| p.epoch)).max() else {
         return Ok(None);
     };
-    let x = Axis::new("epoch", Scale::Linear, (1.0, f64::from(last)));
+    let x = Axis::whole("epoch", (1.0, f64::from(last)));
     let mut chart = Chart::new(x, Axis::new("validation accuracy", Scale::Linear, (0.0, 1.0)));
     for trial in &sample {
         chart.line("pale faint", points(trial));
@@ -76,7 +76,7 @@ pub(crate) fn of_trial(curve: &[CurvePoint]) -> Option<[String; 2]> {
         return None;
     }
     let draw = |label: &str, class: &str, points: &[(f64, f64)], highest: f64| {
-        let x = Axis::new("epoch", Scale::Linear, (1.0, last));
+        let x = Axis::whole("epoch", (1.0, last));
         let mut chart = Chart::new(x, Axis::new(label, Scale::Linear, (0.0, highest)));
         chart.line(class, points.iter().copied());
         chart.dots(&format!("{class} big"), points.iter().copied());
@@ -98,7 +98,7 @@ pub(crate) fn of_training(training: &RunningTraining) -> Vec<String> {
     let accuracy = by_epoch(&training.curve, |point| point.valid_accuracy);
     // In a final training nothing is validated: it says 0.
     if let Some((last, _)) = accuracy.last().filter(|_| accuracy.iter().any(|point| point.1 > 0.0)) {
-        let x = Axis::new("epoch", Scale::Linear, (1.0, last.max(2.0)));
+        let x = Axis::whole("epoch", (1.0, last.max(2.0)));
         let mut chart = Chart::small(x, Axis::new("validation accuracy", Scale::Linear, (0.0, 1.0)));
         chart.line("c0", accuracy.iter().copied());
         chart.dots("c0 big", accuracy.iter().copied());
@@ -111,7 +111,7 @@ pub(crate) fn of_training(training: &RunningTraining) -> Vec<String> {
 pub(crate) fn of_final_training(losses: &[f64]) -> String {
     let points = (1..).zip(losses).filter(|(_, loss)| loss.is_finite());
     let points: Vec<(f64, f64)> = points.map(|(epoch, loss)| (f64::from(epoch), *loss)).collect();
-    let x = Axis::new("epoch", Scale::Linear, (1.0, losses.len() as f64));
+    let x = Axis::whole("epoch", (1.0, losses.len() as f64));
     let y = Axis::new("training loss, nats", Scale::Linear, (0.0, 1.05 * highest(&points)));
     let mut chart = Chart::new(x, y);
     chart.line("c1", points.iter().copied());

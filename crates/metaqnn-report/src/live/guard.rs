@@ -31,7 +31,10 @@ impl Guard {
         let port = address.port();
         // A page elsewhere may point a name of its own at this machine (DNS rebinding): it cannot choose these names.
         let hosts = match address.ip().is_loopback() {
-            true => ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}")).to_vec(),
+            true => {
+                let names = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}"));
+                names.into_iter().chain([address.to_string()]).collect()
+            }
             false => Vec::new(),
         };
         Guard { token, hosts, cookie: format!("metaqnn-{port}") }

@@ -74,19 +74,27 @@ function tell(state, text) {
   connection.textContent = text;
 }
 
+let source;
+
 function listen() {
-  const source = new EventSource("/events");
-  source.addEventListener("open", () => tell("live", "Live"));
-  source.addEventListener("stamps", (event) => {
+  source?.close();
+  // A page that nobody sees listens to nothing: a browser allows six connections to a server, and the search needs the processor.
+  if (document.hidden) return;
+  const events = new EventSource("/events");
+  source = events;
+  events.addEventListener("open", () => tell("live", "Live"));
+  events.addEventListener("stamps", (event) => {
     Object.assign(stamps, JSON.parse(event.data));
     document.querySelectorAll("[data-part]").forEach(refresh);
   });
-  source.addEventListener("error", () => {
+  events.addEventListener("error", () => {
     tell("lost", "Connection lost; trying again");
     // A browser tries again by itself, but not after every kind of error.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    if (events === source && events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   });
 }
+
+document.addEventListener("visibilitychange", listen);
 
 // Tables: links that sort and turn pages, and the form that filters, change the address of their part.
 

@@ -34,7 +34,7 @@ pub(crate) fn page(site: &Site, title: &str, here: Option<&Watched>, body: &Mark
             }
             body {
                 a.skip href="#main" { "To the content" }
-                header.bar {
+                header.top {
                     a.home href="/" { "metaqnn" }
                     @if several {
                         nav aria-label="Studies" {

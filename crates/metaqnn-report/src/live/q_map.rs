@@ -171,7 +171,8 @@ fn grid(rows: &[Row<'_>], scale: &Scale) -> Markup {
     }
 }
 
-/// From Q-values to colours, over the pairs that were updated.
+/// From Q-values to colours: equal steps between the 2nd and the 98th percentile of the pairs that were updated, since a few values far
+/// out would leave one colour to all others.
 struct Scale {
     low: f64,
     high: f64,
@@ -179,13 +180,16 @@ struct Scale {
 
 impl Scale {
     fn of(entries: &[QEntry]) -> Self {
-        let values = entries.iter().filter(|entry| entry.updates > 0).map(|entry| entry.q_value);
-        Scale { low: values.clone().fold(f64::INFINITY, f64::min), high: values.fold(f64::NEG_INFINITY, f64::max) }
+        let mut values: Vec<f64> =
+            entries.iter().filter(|entry| entry.updates > 0).map(|entry| entry.q_value).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| values.get((share * values.len().saturating_sub(1) as f64).round() as usize).copied();
+        Scale { low: at(0.02).unwrap_or(f64::INFINITY), high: at(0.98).unwrap_or(f64::NEG_INFINITY) }
     }
 
     fn class(&self, value: f64) -> String {
         let share = if self.high > self.low { (value - self.low) / (self.high - self.low) } else { 1.0 };
-        format!("q{}", ((share * COLOURS as f64) as usize).min(COLOURS - 1))
+        format!("q{}", ((share * COLOURS as f64).max(0.0) as usize).min(COLOURS - 1))
     }
 
     fn legend(&self) -> Markup {
@@ -195,9 +199,8 @@ impl Scale {
         let step = (self.high - self.low) / COLOURS as f64;
         html! {
             p.scale aria-hidden="true" {
-                span.soft { "Q-value" }
-                @for place in 0..COLOURS { span.q.(format!("q{place}")) { (format!("{:.2}", self.low + step * place as f64)) } }
-                span.soft { "to " (format!("{:.2}", self.high)) }
+                span.soft { "Q-value from" }
+                @for place in 0..COLOURS { span.q.(format!("q{place}")) { (format!("{:.3}", self.low + step * place as f64)) } }
             }
         }
     }

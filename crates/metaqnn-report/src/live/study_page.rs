@@ -65,7 +65,7 @@ pub(crate) fn status(study: &Watched) -> Markup {
         (facts(&[
             ("models trained", html! { (of(model_limit)) }),
             ("ε", html! { (epsilon.map_or_else(|| "–".into(), |epsilon| format!("{epsilon:.2}"))) }),
-            ("best validation accuracy", html! {
+            ("best accuracy", html! {
                 (percent(best.as_ref().and_then(valid_accuracy)))
                 @if let Some(best) = &best { " " span.soft { "trial " (trial_link(study.number, best.record.trial)) } }
             }),
