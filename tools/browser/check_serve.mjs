@@ -111,11 +111,11 @@ async function sorts(page) {
 }
 
 async function filters(page) {
-  await page.getByLabel("Search").fill("FC");
+  await page.locator("input[name=search]").fill("FC");
   await until("filtering", async () => page.url().includes("search=FC"));
   await until("the found rows", async () => (await columnOf(page, 10)).every((text) => text.includes("FC(")));
-  await page.getByLabel("Search").fill("");
-  await page.getByLabel("Outcome").selectOption("complete");
+  await page.locator("input[name=search]").fill("");
+  await page.locator("select[name=outcome]").selectOption("complete");
   await until("filtering by outcome", async () => (await columnOf(page, 9)).every((text) => text === "complete"));
   if (!page.url().includes("sort=valid")) page.problem("filtering forgot how the table is sorted");
 }
