@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use maud::Escaper;
 
-/// Size of the view box.
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 300.0;
+/// Size of the view box, and of a small one, for where a chart is shown at half the width.
+const SIZE: (f64, f64) = (560.0, 300.0);
+const SMALL_SIZE: (f64, f64) = (320.0, 190.0);
 /// Room for labels at the top, right and bottom.
 const TOP: f64 = 14.0;
 const RIGHT: f64 = 14.0;
@@ -42,6 +42,14 @@ impl Axis {
             Scale::Log => (0.8 * min.max(1e-12), 1.25 * max.max(1e-12)),
         };
         Axis { label: label.into(), min, max, scale, ticks: None }
+    }
+
+    /// A linear axis of whole numbers.
+    pub(crate) fn whole(label: &str, range: (f64, f64)) -> Self {
+        let axis = Axis::new(label, Scale::Linear, range);
+        let ticks = axis.ticks().into_iter().filter(|(value, _)| (value - value.round()).abs() < 1e-6);
+        let ticks = ticks.map(|(value, _)| (value, tick_text(value, 0))).collect();
+        Axis { ticks: Some(ticks), ..axis }
     }
 
     /// An axis of names, one a unit from 0 on.
@@ -103,6 +111,7 @@ pub(crate) struct Chart {
     x: Axis,
     y: Axis,
     left: f64,
+    width: f64,
     height: f64,
     marks: String,
     legend: Vec<(String, String)>,
@@ -111,13 +120,21 @@ pub(crate) struct Chart {
 impl Chart {
     pub(crate) fn new(x: Axis, y: Axis) -> Self {
         let names = y.ticks.is_some();
+        let (width, height) = SIZE;
         // Names need room beside the axis, and a line each.
-        let height = if names { TOP + BOTTOM + 34.0 * (y.max - y.min) } else { HEIGHT };
-        Chart { x, y, left: if names { 190.0 } else { 58.0 }, height, marks: String::new(), legend: Vec::new() }
+        let height = if names { TOP + BOTTOM + 34.0 * (y.max - y.min) } else { height };
+        let left = if names { 190.0 } else { 58.0 };
+        Chart { x, y, left, width, height, marks: String::new(), legend: Vec::new() }
+    }
+
+    /// A small chart, whose text is as large as that of others when it is shown at half their width.
+    pub(crate) fn small(x: Axis, y: Axis) -> Self {
+        let (width, height) = SMALL_SIZE;
+        Chart { width, height, ..Chart::new(x, y) }
     }
 
     fn x(&self, value: f64) -> f64 {
-        self.left + self.x.share(value) * (WIDTH - self.left - RIGHT)
+        self.left + self.x.share(value) * (self.width - self.left - RIGHT)
     }
 
     /// Numbers go up, names go down as they are read.
@@ -195,12 +212,13 @@ impl Chart {
 
     /// The drawing, told to those who do not see it by `label`.
     pub(crate) fn finish(self, label: &str) -> String {
-        let legend = if self.legend.is_empty() { 0.0 } else { 22.0 * legend_rows(&self.legend) as f64 };
+        let legend = if self.legend.is_empty() { 0.0 } else { 22.0 * legend_rows(&self.legend, self.width) as f64 };
         let mut svg = String::new();
         let _ = write!(
             svg,
-            r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 {:.0} {WIDTH} {:.0}" role="img" aria-label=""#,
+            r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 {:.0} {:.0} {:.0}" role="img" aria-label=""#,
             -legend,
+            self.width,
             self.height + legend
         );
         let _ = Escaper::new(&mut svg).write_str(label);
@@ -213,7 +231,7 @@ impl Chart {
     }
 
     fn write_axes(&self, svg: &mut String) {
-        let (left, right, bottom) = (self.left, WIDTH - RIGHT, self.height - BOTTOM);
+        let (left, right, bottom) = (self.left, self.width - RIGHT, self.height - BOTTOM);
         for (value, text) in self.x.ticks() {
             let x = self.x(value);
             let _ = write!(svg, r#"<path class="grid" d="M{x:.1} {TOP}V{bottom:.1}"/>"#);
@@ -240,7 +258,7 @@ impl Chart {
         let (mut x, mut y) = (self.left.min(58.0), top + 14.0);
         for (class, name) in &self.legend {
             let width = legend_width(name);
-            if x + width > WIDTH {
+            if x + width > self.width {
                 (x, y) = (self.left.min(58.0), y + 22.0);
             }
             let (path, at) = (x, y - 4.0);
@@ -260,10 +278,10 @@ fn legend_width(name: &str) -> f64 {
     40.0 + 7.0 * name.chars().count() as f64
 }
 
-fn legend_rows(legend: &[(String, String)]) -> usize {
+fn legend_rows(legend: &[(String, String)], width: f64) -> usize {
     let (mut rows, mut x) = (1, 58.0);
     for (_, name) in legend {
-        if x + legend_width(name) > WIDTH {
+        if x + legend_width(name) > width {
             (rows, x) = (rows + 1, 58.0);
         }
         x += legend_width(name);
@@ -295,6 +313,13 @@ mod tests {
             let ticks = linear_ticks(min, max);
             assert!((2..=7).contains(&ticks.len()), "{ticks:?}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_have_ticks_at_whole_numbers() {
+        assert_eq!(texts(Axis::whole("epoch", (1.0, 2.0)).ticks()), ["1", "2"]);
+        assert_eq!(texts(Axis::whole("epoch", (1.0, 4.0)).ticks()), ["1", "2", "3", "4"]);
+        assert_eq!(texts(Axis::whole("epoch", (1.0, 40.0)).ticks()), ["10", "20", "30", "40"]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) fn architecture(architecture: &Architecture, input: MapShape, options
         x += column + GAP;
     }
     format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" class="network" style="width:{x:.0}px" viewBox="0 0 {x:.0} 126" role="img" aria-label="{architecture}">{body}</svg>"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="network" width="{x:.0}" viewBox="0 0 {x:.0} 126" role="img" aria-label="{architecture}">{body}</svg>"#
     )
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use metaqnn_store::{StoredTrial, StudyReader};
+use metaqnn_core::space::Architecture;
+use metaqnn_store::StoredTrial;
 
 use crate::chart::{Axis, Chart, Scale};
+use crate::curves;
 use crate::drawing;
 use crate::error::ReportError;
 use crate::figures::accuracy::{self, BINS, EpsilonGroup, Model};
@@ -14,10 +16,6 @@ use crate::figures::q_values::DepthMean;
 use crate::figures::{costs, q_values};
 use crate::q_table_view::QEntry;
 use crate::study_view::{StudyView, valid_accuracy};
-
-/// Curves of the best networks, and of the sample, that are drawn.
-const BEST_CURVES: usize = 5;
-const SAMPLED_CURVES: usize = 20;
 
 /// The style with which an SVG stands alone.
 const STYLE: &str = include_str!("figure.css");
@@ -44,7 +42,7 @@ impl Figure {
     }
 }
 
-fn csv(header: &str, rows: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn csv(header: &str, rows: impl IntoIterator<Item = String>) -> String {
     let mut text = format!("{header}\n");
     for row in rows {
         text += &row;
@@ -80,7 +78,7 @@ pub(crate) fn of_study(study: &StudyView, entries: Option<&[QEntry]>) -> Result<
         let flops = |trial: &StoredTrial| trial.record.flops;
         figures.push(error_against(study, "error-by-params", "parameters", params));
         figures.push(error_against(study, "error-by-flops", "FLOPs, forward, for one image", flops));
-        figures.extend(curves(study)?);
+        figures.extend(curves::of_study(study)?);
     }
     if !study.trials.is_empty() {
         figures.push(last_layers(&study.trials));
@@ -263,65 +261,8 @@ fn error_against(
     }
 }
 
-/// The learning curves of the best networks and of a sample; `None` where none has a curve.
-fn curves(study: &StudyView) -> Result<Option<Figure>, ReportError> {
-    let best = study.best(BEST_CURVES);
-    // Trial seeds are random, so those with the smallest seeds are a random sample, and the same one every time.
-    let mut sample: Vec<&StoredTrial> = study.models().collect();
-    sample.sort_by_key(|trial| trial.record.seed);
-    sample.truncate(SAMPLED_CURVES);
-    let reader = StudyReader::open(&study.path)?;
-    let read = |trials: &[&StoredTrial]| -> Result<Vec<StoredTrial>, ReportError> {
-        let mut found = Vec::new();
-        for trial in trials {
-            found.extend(reader.trial(trial.record.trial)?);
-        }
-        found.retain(|trial| !trial.record.evaluation.curve.is_empty());
-        Ok(found)
-    };
-    let (best, sample) = (read(&best)?, read(&sample)?);
-    let points = |trial: &StoredTrial| -> Vec<(f64, f64)> {
-        let finite = trial.record.evaluation.curve.iter().filter(|point| point.valid_accuracy.is_finite());
-        finite.map(|point| (f64::from(point.epoch), point.valid_accuracy)).collect()
-    };
-    let all = || best.iter().chain(&sample);
-    let Some(last) = all().flat_map(|trial| trial.record.evaluation.curve.iter().map(|p| p.epoch)).max() else {
-        return Ok(None);
-    };
-    let x = Axis::new("epoch", Scale::Linear, (1.0, f64::from(last)));
-    let mut chart = Chart::new(x, Axis::new("validation accuracy", Scale::Linear, (0.0, 1.0)));
-    for trial in &sample {
-        chart.line("pale faint", points(trial));
-        chart.dots("pale", points(trial));
-    }
-    for (place, trial) in best.iter().enumerate() {
-        let class = format!("c{place}");
-        chart.line(&class, points(trial));
-        chart.dots(&class, points(trial));
-        chart.name("line", &class, &format!("trial {}", trial.record.trial));
-    }
-    chart.name("line", "pale faint", "random sample");
-    let rows = best.iter().map(|trial| ("best", trial)).chain(sample.iter().map(|trial| ("sample", trial)));
-    let rows = rows.flat_map(|(of, trial)| {
-        let row = move |p: &metaqnn_core::study::CurvePoint| {
-            format!("{of},{},{},{},{}", trial.record.trial, p.epoch, p.train_loss, p.valid_accuracy)
-        };
-        trial.record.evaluation.curve.iter().map(row)
-    });
-    Ok(Some(Figure {
-        name: "curves",
-        title: "Learning curves".into(),
-        caption: format!(
-            "Validation accuracy after each epoch: the best {} networks, and {} drawn at random from all models.",
-            best.len(),
-            sample.len()
-        ),
-        svg: chart.finish("Learning curves of the best networks and of a random sample"),
-        csv: csv("of,trial,epoch,train_loss,valid_accuracy", rows),
-    }))
-}
-
-fn fate_class(fate: Fate) -> &'static str {
+/// The class with the colour of a fate.
+pub(crate) fn fate_class(fate: Fate) -> &'static str {
     match fate {
         Fate::Complete => "c2",
         Fate::Stopped => "c5",
@@ -386,8 +327,8 @@ fn phases(study: &StudyView) -> Figure {
 }
 
 /// The best so far of several studies, grouped by data and agent; `None` where there is nothing to draw.
-pub(crate) fn comparison(studies: &[StudyView]) -> Option<Figure> {
-    let group = |study: &StudyView| {
+pub(crate) fn comparison(studies: &[&StudyView]) -> Option<Figure> {
+    let group = |study: &&StudyView| {
         let data = study.header.data.rsplit('/').next().unwrap_or_default();
         (format!("{data}, {}", study.agent()), accuracy::models(&study.trials, study.classes()))
     };
@@ -425,8 +366,7 @@ pub(crate) fn comparison(studies: &[StudyView]) -> Option<Figure> {
     })
 }
 
-/// The drawing of a trial's architecture.
-pub(crate) fn network(study: &StudyView, trial: &StoredTrial) -> String {
-    let options = study.settings.training.network_options();
-    drawing::architecture(&trial.record.architecture, study.header.input, options)
+/// The drawing of an architecture for the images of a study.
+pub(crate) fn network(study: &StudyView, architecture: &Architecture) -> String {
+    drawing::architecture(architecture, study.header.input, study.settings.training.network_options())
 }

@@ -6,17 +6,21 @@
 //! - `q_table_view`: the Q-table that the log gives.
 //! - [`figures`]: what is drawn, as numbers: pure functions over trials.
 //! - `chart`: axes and marks as SVG; `drawing`: an architecture as SVG.
-//! - `figure`: a figure with its caption, its SVG and its table, [`Figure`].
-//! - `report`: [`Report`], one HTML file that stands alone.
+//! - `figure`: a figure with its caption, its SVG and its table, [`Figure`]; `curves`: learning curves.
+//! - `report`: [`Report`], one HTML file that stands alone; `sections`: what it shares with the live view.
+//! - [`live`]: [`LiveView`](live::LiveView), the same in a browser while the study runs.
 
 mod chart;
+mod curves;
 mod drawing;
 mod error;
 mod figure;
 pub mod figures;
 mod format;
+pub mod live;
 mod q_table_view;
 mod report;
+mod sections;
 mod study_view;
 
 pub use error::ReportError;

@@ -21,8 +21,8 @@ pub struct StudyView {
     pub raised_limits: Option<RaisedLimits>,
     /// Every finished trial, in the order in which the agent learned of them.
     pub trials: Vec<StoredTrial>,
-    /// Events in which an architecture was drawn again.
-    pub repeats: u64,
+    /// Events that were read: one a trial, and those in which an architecture was drawn again.
+    pub events: u64,
     /// Candidates for the final training, best first.
     pub candidates: Vec<CandidateRecord>,
     /// Final trainings, best test accuracy first, without their weights.
@@ -33,6 +33,64 @@ pub struct StudyView {
     pub run_seconds: f64,
 }
 
+/// Events read at once: a reader that keeps its moment for long would let the write-ahead log of a running study grow.
+pub(crate) const CHUNK: usize = 500;
+
+/// What a study has stored since it was last read.
+pub(crate) struct Addition {
+    header: StudyHeader,
+    raised_limits: Option<RaisedLimits>,
+    trials: Vec<StoredTrial>,
+    events: u64,
+    candidates: Vec<CandidateRecord>,
+    finals: Vec<FinalRecord>,
+    ensemble: Option<EnsembleRecord>,
+    run_seconds: f64,
+}
+
+impl Addition {
+    /// Reads the study at `path` from the event numbered `first` on.
+    pub(crate) fn read(path: &Path, first: u64) -> Result<Self, ReportError> {
+        let reader = StudyReader::open(path)?;
+        let mut trials = Vec::new();
+        let mut events = 0;
+        loop {
+            let mut found = 0;
+            reader.visit_log_from(first + events, Detail::Summary, &mut |event| {
+                found += 1;
+                if let LoggedEvent::Trial(trial) = event {
+                    trials.push(trial);
+                }
+                found < CHUNK
+            })?;
+            events += found as u64;
+            if found < CHUNK {
+                break;
+            }
+        }
+        Ok(Addition {
+            header: reader.header()?,
+            raised_limits: reader.raised_limits()?,
+            trials,
+            events,
+            candidates: reader.candidates()?,
+            finals: reader.finals()?,
+            ensemble: reader.ensemble()?,
+            run_seconds: reader.run_seconds()?,
+        })
+    }
+
+    /// Whether there is an event that was not there before.
+    pub(crate) fn has_events(&self) -> bool {
+        self.events > 0
+    }
+
+    /// Number of final trainings.
+    pub(crate) fn finals(&self) -> usize {
+        self.finals.len()
+    }
+}
+
 impl StudyView {
     /// Reads the study at `path`, which may be running.
     ///
@@ -40,31 +98,58 @@ impl StudyView {
     ///
     /// When it cannot be read, or its settings are not those of this version.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ReportError> {
-        let reader = StudyReader::open(&path)?;
-        let header = reader.header()?;
-        let settings = Settings::from_toml(&header.settings)
-            .map_err(|error| ReportError::Settings { path: path.as_ref().into(), reason: error.to_string() })?;
-        let mut trials = Vec::new();
-        let mut repeats = 0;
-        reader.visit_log(Detail::Summary, &mut |event| {
-            match event {
-                LoggedEvent::Trial(trial) => trials.push(trial),
-                LoggedEvent::Repeat(_) => repeats += 1,
-            }
-            true
-        })?;
-        Ok(StudyView {
-            path: path.as_ref().into(),
+        let path = path.as_ref();
+        let addition = Addition::read(path, 0)?;
+        let settings = Settings::from_toml(&addition.header.settings)
+            .map_err(|error| ReportError::Settings { path: path.into(), reason: error.to_string() })?;
+        let mut view = StudyView {
+            path: path.into(),
+            header: addition.header.clone(),
             settings,
-            raised_limits: reader.raised_limits()?,
-            trials,
-            repeats,
-            candidates: reader.candidates()?,
-            finals: reader.finals()?,
-            ensemble: reader.ensemble()?,
-            run_seconds: reader.run_seconds()?,
-            header,
-        })
+            raised_limits: None,
+            trials: Vec::new(),
+            events: 0,
+            candidates: Vec::new(),
+            finals: Vec::new(),
+            ensemble: None,
+            run_seconds: 0.0,
+        };
+        view.add(addition);
+        Ok(view)
+    }
+
+    /// Whether `addition` is of the study that this is a view of: another may have taken its place.
+    pub(crate) fn goes_on_with(&self, addition: &Addition) -> bool {
+        self.header == addition.header
+    }
+
+    /// Whether `addition` tells anything new, events left out.
+    pub(crate) fn differs(&self, addition: &Addition) -> bool {
+        self.raised_limits != addition.raised_limits
+            || self.candidates != addition.candidates
+            || self.finals != addition.finals
+            || self.ensemble != addition.ensemble
+            || self.run_seconds != addition.run_seconds
+    }
+
+    /// Takes up what was read from the event numbered [`events`](Self::events) on.
+    pub(crate) fn add(&mut self, addition: Addition) {
+        let Addition { raised_limits, trials, events, candidates, finals, ensemble, run_seconds, .. } = addition;
+        self.trials.extend(trials);
+        self.events += events;
+        (self.raised_limits, self.candidates, self.finals) = (raised_limits, candidates, finals);
+        self.ensemble = ensemble;
+        self.run_seconds = run_seconds;
+    }
+
+    /// Events in which an architecture was drawn again.
+    pub fn repeats(&self) -> u64 {
+        self.events - self.trials.len() as u64
+    }
+
+    /// The finished trial of that number, as it was read.
+    pub(crate) fn trial(&self, trial: TrialNumber) -> Option<&StoredTrial> {
+        self.trials.iter().find(|stored| stored.record.trial == trial)
     }
 
     /// The name of its file.

@@ -9,6 +9,7 @@
 //! - `study_file`: creating, opening and closing, [`StudyFile`].
 //! - `storage`: what is written, and when it is refused: [`Storage`](metaqnn_core::ports::Storage) for [`StudyFile`].
 //! - `study_reader`: what can be asked of a study, [`StudyReader`].
+//! - `running`: what is in training now, in a file beside the study, [`RunningState`].
 //! - `rows`: how values are laid down in columns and read back.
 //! - `error`: [`StoreError`], each naming the file and what to do.
 //!
@@ -59,6 +60,7 @@ mod costs;
 mod error;
 mod lock;
 mod rows;
+mod running;
 mod schema;
 mod storage;
 mod study_file;
@@ -70,6 +72,7 @@ mod speed;
 pub use costs::{Cost, Costs};
 pub use error::StoreError;
 pub use lock::utc;
+pub use running::{RunningFile, RunningState, RunningTraining};
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use study_file::StudyFile;
 pub use study_reader::{Counts, Detail, LoggedEvent, StoredTrial, StudyReader};

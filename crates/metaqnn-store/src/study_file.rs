@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::StoreError;
 use crate::lock::CoordinatorLock;
 use crate::rows::Encoder;
+use crate::running;
 use crate::schema::Schema;
 use crate::study_reader::{StudyReader, canonical};
 
@@ -137,6 +138,8 @@ impl Drop for StudyFile {
     fn drop(&mut self) {
         // Whoever wants to know calls `close`.
         let _ = self.settle();
+        // While the lock is held: the next coordinator writes one of its own.
+        running::remove(self.reader.path());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -45,6 +46,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  metaqnn report studies/digits-2026-01-31-1.study --out report.html\n  metaqnn report paper-*.study random-*.study --out agents.html --figures figures"
     )]
     Report(ReportArguments),
+    /// Studies live in a browser, also while they search in another process.
+    ///
+    /// Progress, what each worker trains with its curve, every trial, the figures of the report, the Q-table. It only reads, and needs no
+    /// network: by default it is to be had on this machine alone, at http://127.0.0.1:8642. Ctrl-C ends it.
+    #[command(
+        after_help = "Examples:\n  metaqnn serve studies/digits-2026-01-31-1.study\n  metaqnn serve paper-*.study random-*.study --port 9000\n  metaqnn serve studies/digits-2026-01-31-1.study --host 0.0.0.0"
+    )]
+    Serve(ServeArguments),
     /// All settings with comments.
     #[command(after_help = "Example: metaqnn config --preset paper --data cifar10 > paper.toml")]
     Config(ConfigArguments),
@@ -224,6 +233,26 @@ pub(crate) struct ReportArguments {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) figures: Option<PathBuf>,
     /// What was written, as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    /// The studies' files; several are shown side by side.
+    #[arg(required = true)]
+    pub(crate) studies: Vec<PathBuf>,
+    /// The port; 0 for any that is free.
+    #[arg(long, value_name = "N", default_value_t = metaqnn_report::live::DEFAULT_PORT)]
+    pub(crate) port: u16,
+    /// The address of this machine to listen on; 0.0.0.0 for all of them. On another than this machine's own, 127.0.0.1 or ::1, a browser needs a
+    /// token.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_parser = parse_host)]
+    pub(crate) host: IpAddr,
+    /// What a browser must know, 16 characters or more of A-Z, a-z, 0-9, - and _ [default: one made up where --host needs one].
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) token: Option<String>,
+    /// The address as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -599,6 +628,13 @@ fn parse_probability(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number > 0.0 && number < 1.0 => Ok(number),
         _ => Err("a number between 0 and 1, for example 0.95".into()),
+    }
+}
+
+fn parse_host(text: &str) -> Result<IpAddr, String> {
+    match text {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().map_err(|_| "an IP address of this machine, for example 127.0.0.1, 0.0.0.0 or ::1".into()),
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     };
     let file = StudyFile::create(&path, &header)?;
     eprintln!("study {}: {} images of {input}, {} classes", path.display(), data.train.len(), data.classes());
+    eprintln!("to watch it in a browser: metaqnn serve {}", path.display());
     drop(data);
     Run {
         file,

@@ -64,7 +64,7 @@ impl FinalJobs<'_> {
     ///
     /// Where a result cannot be stored or nothing can be kept; what was stored before stays.
     pub(crate) fn run(self, jobs: Vec<Job>) -> Result<Option<Vec<String>>> {
-        let mut progress = Progress::new(self.pool.len());
+        let mut progress = Progress::new(self.pool.len(), self.file.path(), self.what);
         let architectures: HashMap<TrialNumber, Architecture> = jobs.iter().filter_map(of_job).collect();
         let mut open = jobs.len();
         let mut waiting = jobs.into_iter();
@@ -87,6 +87,7 @@ impl FinalJobs<'_> {
             let failed = match self.pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Candidate(trial, Ok(result))) => {
                     open -= 1;
+                    progress.ended(trial);
                     let record = CandidateRecord::new(trial, result);
                     self.file.store_candidate(&record)?;
                     metaqnn_train::remove_checkpoint(&checkpoint(self.file, Stage::Candidate, trial));
@@ -95,6 +96,7 @@ impl FinalJobs<'_> {
                 }
                 Some(PoolEvent::Final(trial, Ok(result))) => {
                     open -= 1;
+                    progress.ended(trial);
                     self.file.store_final(&FinalRecord::new(trial, result))?;
                     remove_checkpoints(self.file, trial);
                     None
@@ -114,6 +116,7 @@ impl FinalJobs<'_> {
                 // Not recorded as a network that failed: another time it may not.
                 Some((trial, error)) => {
                     open -= 1;
+                    progress.ended(trial);
                     progress.say(&format!("trial {trial}, {}: {error}", self.what));
                     failures.push(format!("trial {trial}: {error}"));
                 }

@@ -20,6 +20,7 @@ mod predict_command;
 mod progress;
 mod report_command;
 mod run;
+mod serve_command;
 mod setup;
 mod space_command;
 mod study_models;
@@ -57,6 +58,7 @@ fn main() {
         Verb::Log(log) => inspect::log(&log),
         Verb::Qvalues(study) => inspect::qvalues(&study),
         Verb::Report(report) => report_command::report(&report),
+        Verb::Serve(serve) => serve_command::serve(&serve),
         Verb::Config(config) => inspect::config(&config),
         Verb::Train(train) => train_command::train_one(&train),
         Verb::Final(arguments) => final_command::train_finally(&arguments),

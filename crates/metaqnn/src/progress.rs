@@ -1,12 +1,15 @@
-//! What a person sees while a search runs: a status line and a line a worker in a terminal, else plain lines.
+//! What a person sees while a search runs: a status line and a line a worker in a terminal, else plain lines; the same for
+//! `serve` in a file beside the study.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Failure, Outcome, TrialNumber, TrialRecord};
+use metaqnn_store::RunningFile;
 
 use crate::display;
 
@@ -16,6 +19,7 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// The view.
 pub(crate) struct Progress {
     lines: Option<Lines>,
+    running: RunningFile,
     best: Option<(f64, TrialNumber)>,
     last_plain: Option<Instant>,
     /// What the last report of a worker said.
@@ -28,9 +32,21 @@ struct Lines {
     workers: Vec<ProgressBar>,
 }
 
+/// How far a search is.
+pub(crate) struct SearchStatus {
+    /// Of the next trial.
+    pub(crate) epsilon: f64,
+    pub(crate) models: u64,
+    /// Models asked for; 0: the time ends the search.
+    pub(crate) of: u64,
+    /// Of all runs.
+    pub(crate) run_seconds: f64,
+    pub(crate) seconds_left: Option<f64>,
+}
+
 impl Progress {
-    /// A view of `workers` workers.
-    pub(crate) fn new(workers: usize) -> Self {
+    /// A view of `workers` workers, that train for the study at `study` (its canonical path) in `phase`.
+    pub(crate) fn new(workers: usize, study: &Path, phase: &str) -> Self {
         let lines = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
             // Cut to the terminal: a line that wraps would leave its parts behind when it is drawn anew.
@@ -40,7 +56,7 @@ impl Progress {
             let workers = (0..workers).map(|_| line()).collect();
             Lines { status, workers, _all: all }
         });
-        Progress { lines, best: None, last_plain: None, last_step: None }
+        Progress { lines, running: RunningFile::new(study, phase), best: None, last_plain: None, last_step: None }
     }
 
     /// A message that stays.
@@ -84,6 +100,7 @@ impl Progress {
         architecture: &Architecture,
         step: &TrainingProgress,
     ) {
+        self.running.note(worker, trial, architecture, step);
         let text = match step {
             TrainingProgress::Step { progress, train_loss } => {
                 format!("{:>3.0} %, loss {train_loss:.3}", 100.0 * progress)
@@ -103,8 +120,15 @@ impl Progress {
         self.last_step = Some(text);
     }
 
+    /// A training has ended.
+    pub(crate) fn ended(&mut self, trial: TrialNumber) {
+        self.running.ended(trial);
+    }
+
     /// ε, models done, best so far, time left.
-    pub(crate) fn status(&mut self, epsilon: f64, models: u64, of: u64, seconds_left: Option<f64>) {
+    pub(crate) fn status(&mut self, status: &SearchStatus) {
+        let SearchStatus { epsilon, models, of, run_seconds, seconds_left } = *status;
+        self.running.tick(Some(epsilon), Some(run_seconds), seconds_left);
         let mut text = format!("epsilon {epsilon:.1}, ");
         text += &match of {
             0 => display::count(models, "model"),
@@ -121,6 +145,7 @@ impl Progress {
 
     /// What is done after the search, time left and, where there are no lines of workers, how far it is.
     pub(crate) fn final_status(&mut self, what: &str, seconds_left: Option<f64>) {
+        self.running.tick(None, None, seconds_left);
         let mut text = what.to_owned();
         if let Some(step) = self.last_step.as_ref().filter(|_| self.lines.is_none()) {
             text += &format!(", {step}");

@@ -14,7 +14,7 @@ use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolEvent, WorkerPool};
 use metaqnn_store::StudyFile;
 
-use crate::progress::Progress;
+use crate::progress::{Progress, SearchStatus};
 use crate::{display, setup};
 
 /// Exit status after Ctrl-C.
@@ -139,7 +139,7 @@ impl Run {
         }
         let workers = setup::workers(&self.settings);
         let mut pool = self.pool(workers, self.settings.search.threads)?;
-        let mut progress = Progress::new(pool.len());
+        let mut progress = Progress::new(pool.len(), self.file.path(), "search");
         if let Some(best) = self.file.reader().top(1)?.first() {
             progress.best(best.record.evaluation.outcome.valid_accuracy().map_or(0.0, |a| a.value()), &best.record);
         }
@@ -172,6 +172,7 @@ impl Run {
             }
             match pool.next(Duration::from_millis(200))? {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
+                    progress.ended(trial);
                     let seconds = self.seconds();
                     if let Some(event) = self.study.tell(trial, evaluation, seconds) {
                         if let EventKind::Trial(record) = &event.kind {
@@ -188,13 +189,13 @@ impl Run {
                 }
                 Some(PoolEvent::Candidate(..) | PoolEvent::Final(..)) | None => {}
             }
-            let left = self.search_seconds().map(|limit| limit - self.seconds());
-            progress.status(
-                self.study.epsilon(self.progress()),
-                self.study.models(),
-                self.settings.search.models,
-                left,
-            );
+            progress.status(&SearchStatus {
+                epsilon: self.study.epsilon(self.progress()),
+                models: self.study.models(),
+                of: self.settings.search.models,
+                run_seconds: self.seconds(),
+                seconds_left: self.search_seconds().map(|limit| limit - self.seconds()),
+            });
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Reports on study files: made here, and damaged on purpose.
+//! Reports and live views of study files: made here, and damaged on purpose.
 
 #![allow(clippy::unwrap_used)]
 
+mod live;
 mod studies;
 
 use std::fs;

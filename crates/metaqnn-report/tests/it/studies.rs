@@ -40,7 +40,7 @@ pub(crate) struct Grown {
     pub(crate) file: StudyFile,
     study: Study,
     models: u64,
-    planned: u64,
+    pub(crate) planned: u64,
 }
 
 /// A study at `path` in which nothing has happened yet.

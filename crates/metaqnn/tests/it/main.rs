@@ -14,6 +14,8 @@ mod finals;
 mod imports;
 #[cfg(target_os = "linux")]
 mod kills;
+#[cfg(target_os = "linux")]
+mod live;
 mod own_data;
 mod program;
 mod report;
