@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::early_stopping::StopRule;
 use crate::space::Architecture;
 use crate::study::{
     CandidateRecord, CurvePoint, EnsembleRecord, Evaluation, EventRecord, FinalRecord, PlannedTraining, RaisedLimits,
@@ -19,17 +20,8 @@ pub struct TrialJob {
     pub architecture: Architecture,
     /// Seed of initial weights, order of images, dropout and augmentation.
     pub seed: u64,
-    /// When to stop a training that falls behind.
-    pub prune: Option<PruneRule>,
-}
-
-/// Stops a trial whose validation accuracy after `epoch` is below `valid_accuracy`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PruneRule {
-    /// Epochs done when it is looked at, from 1.
-    pub epoch: u32,
-    /// The least accuracy to go on with.
-    pub valid_accuracy: f64,
+    /// What is asked after each epoch whether to stop; `None`: the training goes to its end.
+    pub stop: Option<StopRule>,
 }
 
 /// A candidate for the final training: trained with its settings, but shorter and on the training images alone, and

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use metaqnn_core::study::Outcome;
 use metaqnn_store::StoredTrial;
 
 use crate::error::ReportError;
@@ -17,6 +18,9 @@ use crate::study_view::{StudyView, valid_accuracy};
 
 /// Networks that are shown with their drawing.
 const BEST: usize = 10;
+
+/// Stopped trials that are shown with the reason.
+const STOPPED: usize = 20;
 
 /// A study with its figures.
 struct Chapter {
@@ -277,6 +281,25 @@ fn best_entry(study: &StudyView, rank: usize, trial: &StoredTrial) -> Markup {
     }
 }
 
+/// Why trials were stopped, of the last ones.
+fn stopped(study: &StudyView) -> Markup {
+    let trials = study.trials.iter().rev().filter_map(|trial| match &trial.record.evaluation.outcome {
+        Outcome::Pruned { reason, .. } => Some((trial.record.trial, reason)),
+        Outcome::Complete { .. } | Outcome::Failed { .. } => None,
+    });
+    let last: Vec<_> = trials.take(STOPPED).collect();
+    html! {
+        @if !last.is_empty() {
+            h2 { "Stopped early" }
+            p { "Why a trial was stopped before its last epoch; accuracies as fractions; the last of them first, at most " (STOPPED) "." }
+            div.scroll { table {
+                thead { tr { th { "trial" } th.words { "why" } } }
+                tbody { @for (trial, reason) in &last { tr { td { (trial) } td.words { (reason.to_string()) } } } }
+            } }
+        }
+    }
+}
+
 fn failures(study: &StudyView) -> Markup {
     let fates = outcomes::by_fate(&study.trials);
     html! {
@@ -287,5 +310,6 @@ fn failures(study: &StudyView) -> Markup {
                 tr { td.words { (fate.name()) } td { (count) } td { (duration(*seconds)) } }
             } }
         } }
+        (stopped(study))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use metaqnn_core::study::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, Transition, TrialNumber, TrialRecord};
+use metaqnn_core::study::{
+    Accuracy, CurvePoint, Evaluation, Failure, Outcome, PruneReason, Transition, TrialNumber, TrialRecord,
+};
 use rusqlite::Row;
 use rusqlite::types::FromSql;
 use serde_json::Value;
@@ -38,9 +40,28 @@ impl Encoder<'_> {
         Ok(text)
     }
 
+    /// Why a trial was stopped: a rule's reason as JSON, words as they are.
+    pub(crate) fn prune_reason(self, reason: &PruneReason) -> Result<String, StoreError> {
+        let rule = match reason {
+            PruneReason::Words(words) => return Ok(words.clone()),
+            PruneReason::Rule(rule) => rule,
+        };
+        let refuse = |error: serde_json::Error| self.refuse("why the trial was stopped", error);
+        let text = serde_json::to_string(rule).map_err(refuse)?;
+        match prune_reason(text.clone()) {
+            PruneReason::Rule(read) if read == *rule => Ok(text),
+            _ => Err(self.refuse("why the trial was stopped", "a number in it is not finite")),
+        }
+    }
+
     pub(crate) fn refuse(self, what: &'static str, reason: impl ToString) -> StoreError {
         StoreError::Unstorable { path: self.path.into(), what, reason: reason.to_string() }
     }
+}
+
+/// Why a trial was stopped: what is no JSON of a rule's reason stands in words, as in studies of before.
+fn prune_reason(text: String) -> PruneReason {
+    serde_json::from_str(&text).map_or(PruneReason::Words(text), PruneReason::Rule)
 }
 
 /// Losses as a JSON list, in which numbers that are not finite are texts.
@@ -154,7 +175,7 @@ impl Decoder<'_> {
             "complete" => Ok(Outcome::Complete { valid_accuracy: self.accuracy("valid_accuracy")? }),
             "pruned" => Ok(Outcome::Pruned {
                 valid_accuracy: self.accuracy("valid_accuracy")?,
-                reason: self.get("prune_reason")?,
+                reason: prune_reason(self.get("prune_reason")?),
             }),
             "failed" => Ok(Outcome::Failed { failure: self.parsed("failure", |text| serde_json::from_str(text))? }),
             other => Err(self.damaged("state", format!("{other:?} is no state of a finished trial"))),
@@ -185,6 +206,8 @@ impl Decoder<'_> {
 
 #[cfg(test)]
 mod tests {
+    use metaqnn_core::early_stopping::StopReason;
+
     use super::*;
 
     #[test]
@@ -205,6 +228,31 @@ mod tests {
         fn map_bits(&self) -> Vec<u64> {
             self.iter().map(|value| value.to_bits()).collect()
         }
+    }
+
+    #[test]
+    fn a_rules_reason_is_json_and_words_of_before_stay_words() {
+        let encoder = Encoder { path: Path::new("a.study") };
+        let reason = PruneReason::Rule(StopReason::Predicted {
+            epoch: 3,
+            accuracy: 0.54,
+            predicted: 0.6123,
+            deviation: 0.0201,
+            to_beat: 0.7,
+            probability: 0.9991,
+        });
+        let text = encoder.prune_reason(&reason).unwrap();
+        assert_eq!(
+            text,
+            r#"{"kind":"predicted","epoch":3,"accuracy":0.54,"predicted":0.6123,"deviation":0.0201,"to_beat":0.7,"probability":0.9991}"#
+        );
+        assert_eq!(prune_reason(text), reason);
+        for words in ["validation accuracy 0.3 after epoch 1 is below 0.4", "", "{", r#"{"kind":"unknown"}"#, "0.5"] {
+            assert_eq!(prune_reason(words.into()), PruneReason::Words(words.into()));
+            assert_eq!(encoder.prune_reason(&PruneReason::Words(words.into())).unwrap(), words);
+        }
+        let endless = StopReason::Behind { epoch: 1, accuracy: f64::NAN, least: 0.5 };
+        assert!(encoder.prune_reason(&endless.into()).is_err());
     }
 
     #[test]

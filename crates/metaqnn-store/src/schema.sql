@@ -27,7 +27,8 @@ CREATE TABLE study (
     class_names      TEXT NOT NULL      -- JSON, a list in label order
 ) STRICT;
 
--- Finished trials.
+-- Finished trials. A prune_reason is what the rule saw, as JSON (prune_reason ->> '$.predicted'), rounded to four decimals; in studies that
+-- older versions wrote it is words, so ask json_valid(prune_reason) first.
 CREATE TABLE trial (
     trial          INTEGER PRIMARY KEY,
     architecture   TEXT NOT NULL UNIQUE,

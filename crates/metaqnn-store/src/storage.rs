@@ -147,7 +147,7 @@ impl<'a> Writer<'a> {
         let evaluation = &record.evaluation;
         let (prune_reason, failure) = match &evaluation.outcome {
             Outcome::Complete { .. } => (None, None),
-            Outcome::Pruned { reason, .. } => (Some(reason), None),
+            Outcome::Pruned { reason, .. } => (Some(encoder.prune_reason(reason)?), None),
             Outcome::Failed { failure } => (None, Some(encoder.failure(failure)?)),
         };
         self.execute(

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metaqnn_core::early_stopping::NetworkFeatures;
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::ports::{
     CandidateEvaluation, CandidateJob, CandidateLength, Evaluator, FinalEvaluation, FinalJob, JobError,
@@ -18,7 +19,7 @@ use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer
 
 use crate::device::{ComputeDevice, DeviceError, parse_device};
 use crate::predictions::Predictions;
-use crate::trainer::{TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, fixed_part, train};
+use crate::trainer::{EarlyStop, TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, fixed_part, train};
 
 /// Why there is no evaluator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +132,7 @@ impl NetworkEvaluator {
                 normalizer: &normalizer,
                 augmentation: augmentation(data, settings),
                 seed: job.seed,
-                prune: None,
+                stop: None,
                 time_limit: job.time_limit_seconds.map(|seconds| TimeLimit::FromNow(duration(seconds))),
                 epochs: job.epochs,
                 checkpoint: job.checkpoint.as_deref(),
@@ -169,7 +170,10 @@ impl Evaluator for NetworkEvaluator {
             normalizer: &self.normalizer,
             augmentation: augmentation(&self.data, &self.search),
             seed: job.seed,
-            prune: job.prune,
+            stop: job.stop.as_ref().map(|rule| EarlyStop {
+                rule,
+                network: NetworkFeatures::of(&job.architecture, graph.params(), self.search.learning_rate),
+            }),
             time_limit: None,
             epochs: None,
             checkpoint: None,
@@ -206,7 +210,7 @@ impl Evaluator for NetworkEvaluator {
             normalizer: &normalizer(data, &settings),
             augmentation: augmentation(data, &settings),
             seed: job.seed,
-            prune: None,
+            stop: None,
             time_limit,
             epochs,
             checkpoint: job.checkpoint.as_deref(),

@@ -4,7 +4,7 @@
 //!
 //! - [`NetworkEvaluator`] (`evaluator`): the [`Evaluator`](metaqnn_core::ports::Evaluator) of a study: a data set and settings in,
 //!   evaluations out.
-//! - [`train`] (`trainer`): one training from the first weights to the last epoch: schedule, restart rule, pruning, time limit.
+//! - [`train`] (`trainer`): one training from the first weights to the last epoch: schedule, restart rule, early stopping, time limit.
 //! - `checkpoint`: a training between two epochs, kept in a file to go on from after a kill.
 //! - [`Learner`] (`learner`): a network with its optimizer, one step at a time.
 //! - `cpu`: its engine on the CPU; `burn_learner`: its engine on Burn's devices.
@@ -35,4 +35,4 @@ pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, n
 pub use learner::{Learner, StepLoss};
 pub use network::{Network, WeightsError};
 pub use predictions::{Predictions, logits, predict};
-pub use trainer::{TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, train};
+pub use trainer::{EarlyStop, TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, train};

@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
+use metaqnn_core::early_stopping::{LearningCurve, NetworkFeatures, StopReason, StopRule};
 use metaqnn_core::graph::Graph;
-use metaqnn_core::ports::{PruneRule, TrainingProgress};
+use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::settings::TrainingSettings;
 use metaqnn_core::study::{Accuracy, CurvePoint, Evaluation, Failure, Outcome};
 use metaqnn_data::{Augmentation, LabelledImages, Normalizer};
 
-use self::attempt::{Attempt, AttemptEnd, Clock, History, initial_rate};
+use self::attempt::{Attempt, AttemptEnd, Clock, History};
 pub(crate) use self::image_part::fixed_part;
 use crate::checkpoint::{Checkpoint, CheckpointError, identity};
 use crate::device::ComputeDevice;
@@ -40,7 +41,7 @@ pub struct TrainingTask<'a> {
     /// Seed of initial weights, order of images, dropout and augmentation.
     pub seed: u64,
     /// When to stop early.
-    pub prune: Option<PruneRule>,
+    pub stop: Option<EarlyStop<'a>>,
     /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the settings.
     pub time_limit: Option<TimeLimit>,
     /// So many epochs instead of those of the settings; the learning rate schedule is stretched over them. A time limit goes before.
@@ -61,15 +62,33 @@ pub enum TimeLimit {
     FromNow(Duration),
 }
 
+/// When a training is stopped before its end.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlyStop<'a> {
+    /// Asked after each epoch but the last.
+    pub rule: &'a StopRule,
+    /// What the rule knows of the network; the learning rate is that of the try.
+    pub network: NetworkFeatures,
+}
+
+impl EarlyStop<'_> {
+    /// Why the training with `curve` is to be stopped after its last epoch; `None` where it is to go on.
+    fn decide(&self, learning_rate: f64, curve: &[CurvePoint]) -> Option<StopReason> {
+        let network = NetworkFeatures { learning_rate: Some(learning_rate), ..self.network };
+        let curve = LearningCurve::of(network, curve);
+        self.rule.decide(&curve, curve.epochs())
+    }
+}
+
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrainingEnd {
     /// After its last epoch.
     Complete,
-    /// By the rule of [`TrainingTask::prune`].
-    Pruned {
+    /// By the rule of [`TrainingTask::stop`].
+    Stopped {
         /// What the rule saw.
-        reason: String,
+        reason: StopReason,
     },
     /// Without a network that learned.
     Failed(Failure),
@@ -114,7 +133,7 @@ impl Training {
         let valid_accuracy = self.best_valid_accuracy.unwrap_or(Accuracy::of(0, 0));
         let outcome = match &self.end {
             TrainingEnd::Complete => Outcome::Complete { valid_accuracy },
-            TrainingEnd::Pruned { reason } => Outcome::Pruned { valid_accuracy, reason: reason.clone() },
+            TrainingEnd::Stopped { reason } => Outcome::Pruned { valid_accuracy, reason: (*reason).into() },
             TrainingEnd::Failed(failure) => Outcome::Failed { failure: failure.clone() },
         };
         Evaluation {
@@ -134,7 +153,8 @@ const RESTART_IMAGES: usize = 2_000;
 ///
 /// The restart rule (spec 3): after one epoch or `min_steps` steps, whichever is more, a network whose validation
 /// accuracies are all at or below the threshold is begun again, with fresh weights and a smaller learning rate. A loss
-/// that is not finite until then is the end of a try as well; later it is the end of the training.
+/// that is not finite until then is the end of a try as well; later it is the end of the training. Where the settings say so, a
+/// try ends already after its first `loss_steps` steps if its training loss is then that of guessing.
 ///
 /// The same task gives the same training, bit for bit, on one thread of the same CPU, unless it has a time limit.
 ///
@@ -164,7 +184,8 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
     }
     loop {
         if attempt > 0 && resumed.is_none() {
-            report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate: initial_rate(task, attempt) });
+            let learning_rate = task.settings.learning_rate_of_try(attempt);
+            report(TrainingProgress::Restart { attempt: attempt + 1, learning_rate });
         }
         let mut this_try = match resumed.take() {
             Some(resumed) => resumed,
@@ -176,13 +197,23 @@ pub fn train(task: &TrainingTask<'_>, report: &mut dyn FnMut(TrainingProgress)) 
         attempt += 1;
         let another = attempt < tries && !history.clock.is_over();
         let end = match end {
-            AttemptEnd::NoBetterThanChance | AttemptEnd::NotFinite { early: true, .. } if another => continue,
+            AttemptEnd::NoBetterThanChance
+            | AttemptEnd::LossOfGuessing { .. }
+            | AttemptEnd::NotFinite { early: true, .. }
+                if another =>
+            {
+                continue;
+            }
             AttemptEnd::NoBetterThanChance => {
                 TrainingEnd::Failed(Failure::FailedToLearn { valid_accuracy: history.best, tries: attempt })
             }
+            AttemptEnd::LossOfGuessing { loss, guessing } => {
+                let steps = task.settings.restart.loss_steps;
+                TrainingEnd::Failed(Failure::LossOfGuessing { loss, guessing, steps, tries: attempt })
+            }
             AttemptEnd::NotFinite { epoch, .. } => TrainingEnd::Failed(Failure::LossNotFinite { epoch }),
             AttemptEnd::Complete => TrainingEnd::Complete,
-            AttemptEnd::Pruned { reason } => TrainingEnd::Pruned { reason },
+            AttemptEnd::Stopped { reason } => TrainingEnd::Stopped { reason },
         };
         return Ok(Training {
             learner: this_try.learner,
@@ -214,7 +245,7 @@ impl TrainingTask<'_> {
             self.valid.map(images),
             self.augmentation,
             self.seed,
-            self.prune,
+            self.stop,
             self.epochs,
             self.time_limit.is_some(),
             env!("CARGO_PKG_VERSION"),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use metaqnn_core::benchmark::{RecordedCurves, StopReplay, TOP, replay_early_stopping};
-use metaqnn_core::early_stopping::{EarlyStoppingSettings, PredictionSettings, RankSettings};
+use metaqnn_core::early_stopping::{PredictionSettings, RankSettings, RuleSettings};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -62,15 +62,16 @@ fn figures(replays: &[StopReplay], figure: impl Fn(&StopReplay) -> f64) -> Vec<f
     replays.iter().map(figure).collect()
 }
 
-fn settings(arguments: &BenchEarlyStopArguments) -> EarlyStoppingSettings {
+fn settings(arguments: &BenchEarlyStopArguments) -> RuleSettings {
     match arguments.rule {
-        StopRuleName::Off => EarlyStoppingSettings::Off,
+        StopRuleName::Off => RuleSettings::Off,
         StopRuleName::Prediction => {
             let usual = PredictionSettings::default();
-            EarlyStoppingSettings::Prediction(PredictionSettings {
+            RuleSettings::Prediction(PredictionSettings {
                 probability: arguments.delta.unwrap_or(usual.probability),
                 full_curves: arguments.full_curves.map_or(usual.full_curves, |n| n as usize),
                 best: arguments.best.map_or(usual.best, |n| n as usize),
+                ..usual
             })
         }
         StopRuleName::Rank => {
@@ -81,7 +82,7 @@ fn settings(arguments: &BenchEarlyStopArguments) -> EarlyStoppingSettings {
                 .map_or(usual.epochs, |rungs| rungs.iter().map(|&epoch| epoch as usize).collect());
             epochs.sort_unstable();
             epochs.dedup();
-            EarlyStoppingSettings::Rank(RankSettings { share: arguments.share.unwrap_or(usual.share), epochs, ..usual })
+            RuleSettings::Rank(RankSettings { share: arguments.share.unwrap_or(usual.share), epochs, ..usual })
         }
     }
 }

@@ -7,7 +7,7 @@ use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::{Pruning, RaisedLimits, Study, StudyHeader};
+use metaqnn_core::study::{RaisedLimits, Study, StudyHeader, TrialStopping};
 use metaqnn_data::{DataSet, LoadedData};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
 use metaqnn_train::{ComputeDevice, map_shape};
@@ -61,7 +61,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     Run {
         file,
         study: Study::new(settings.clone(), space, seed),
-        pruning: Pruning::new(settings.pruning),
+        stopping: TrialStopping::new(&settings),
         clock: RunClock { seconds_before: 0.0, begin, budget_seconds: settings.search.budget_seconds },
         settings,
         settings_text: document.to_string(),
@@ -103,9 +103,9 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     if limits(&settings) != limits(&stored) {
         file.raise_limits(limits(&settings))?;
     }
-    let mut pruning = Pruning::new(settings.pruning);
+    let mut stopping = TrialStopping::new(&settings);
     file.reader().visit_trials(Detail::Full, &mut |trial| {
-        pruning.note(&trial.record.evaluation);
+        stopping.note(&trial.record);
         true
     })?;
     let seconds_before = file.run_seconds()?;
@@ -113,7 +113,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     Run {
         file,
         study,
-        pruning,
+        stopping,
         clock: RunClock { seconds_before, begin, budget_seconds: settings.search.budget_seconds },
         settings,
         settings_text: document.to_string(),

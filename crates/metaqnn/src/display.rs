@@ -1,7 +1,7 @@
 //! How results look: tables for people, JSON for programs.
 
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{EnsembleRecord, Outcome, TrialRecord, wilson_interval};
+use metaqnn_core::study::{EnsembleRecord, Outcome, PruneReason, TrialRecord, wilson_interval};
 use metaqnn_store::{Cost, Costs, LoggedEvent, StoredTrial};
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ pub(crate) fn trial_json(trial: &StoredTrial) -> Value {
         "epochs": record.evaluation.epochs,
         "train_seconds": record.evaluation.train_seconds,
         "failure": failure(record),
+        "stopped": stopped(record),
     })
 }
 
@@ -44,11 +45,7 @@ pub(crate) fn event_line(event: &LoggedEvent) -> String {
         LoggedEvent::Repeat(trial) => (trial, "again: "),
     };
     let record = &trial.record;
-    let result = record
-        .evaluation
-        .outcome
-        .valid_accuracy()
-        .map_or_else(|| failure(record).unwrap_or_default(), |accuracy| format!("{:.2} %", 100.0 * accuracy.value()));
+    let result = result(record);
     format!("trial {:>4}  epsilon {:.1}  {again}{result}  {}", record.trial, trial.epsilon, record.architecture)
 }
 
@@ -56,7 +53,7 @@ pub(crate) fn event_line(event: &LoggedEvent) -> String {
 pub(crate) fn failure(record: &TrialRecord) -> Option<String> {
     match &record.evaluation.outcome {
         Outcome::Complete { .. } => None,
-        Outcome::Pruned { reason, .. } => Some(reason.clone()),
+        Outcome::Pruned { reason, .. } => Some(reason.to_string()),
         Outcome::Failed { failure } => Some(failure.to_string()),
     }
 }
@@ -88,6 +85,30 @@ pub(crate) fn ensemble_line(ensemble: &EnsembleRecord) -> String {
 /// The numbers of its trials, best first.
 pub(crate) fn members(ensemble: &EnsembleRecord) -> String {
     ensemble.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the rule saw by which a trial was stopped; in studies of older versions it is words.
+fn stopped(record: &TrialRecord) -> Option<&PruneReason> {
+    match &record.evaluation.outcome {
+        Outcome::Pruned { reason, .. } => Some(reason),
+        Outcome::Complete { .. } | Outcome::Failed { .. } => None,
+    }
+}
+
+/// What came of a trial, in short.
+fn result(record: &TrialRecord) -> String {
+    let Some(accuracy) = record.evaluation.outcome.valid_accuracy() else {
+        return failure(record).unwrap_or_default();
+    };
+    let accuracy = format!("{:.2} %", 100.0 * accuracy.value());
+    let Some(reason) = stopped(record) else { return accuracy };
+    let epochs = match reason {
+        PruneReason::Rule(reason) => reason.epoch() as u64,
+        PruneReason::Words(_) => record.evaluation.epochs.into(),
+    };
+    let epochs = count(epochs, "epoch");
+    let predicted = reason.predicted().map(|share| format!(", predicted {:.2} %", 100.0 * share.value()));
+    format!("{accuracy} (stopped after {epochs}{})", predicted.unwrap_or_default())
 }
 
 /// What the trials of a study cost, as JSON.

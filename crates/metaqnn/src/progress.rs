@@ -68,6 +68,9 @@ impl Progress {
             Outcome::Failed { failure: Failure::FailedToLearn { valid_accuracy, .. } } => {
                 format!("failed to learn, {:.2} % validation accuracy", 100.0 * valid_accuracy)
             }
+            Outcome::Failed { failure: Failure::LossOfGuessing { loss, .. } } => {
+                format!("failed to learn, training loss {loss:.3} is that of guessing")
+            }
             _ => display::failure(record).unwrap_or_default(),
         };
         self.say(&format!("trial {:>4}: {reason}", record.trial));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use metaqnn_core::ports::{Storage, TrialJob};
 use metaqnn_core::settings::Settings;
-use metaqnn_core::study::{Ask, EventKind, EventRecord, Pruning, Study};
+use metaqnn_core::study::{Ask, EventKind, EventRecord, Study, TrialStopping};
 use metaqnn_data::ImageSize;
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolEvent, WorkerPool};
@@ -47,7 +47,7 @@ impl RunClock {
 pub(crate) struct Run {
     pub(crate) file: StudyFile,
     pub(crate) study: Study,
-    pub(crate) pruning: Pruning,
+    pub(crate) stopping: TrialStopping,
     pub(crate) settings: Settings,
     pub(crate) settings_text: String,
     pub(crate) data: String,
@@ -152,7 +152,7 @@ impl Run {
                 match self.study.ask(self.progress(), self.seconds()) {
                     Ask::Trial(asked) => {
                         let (trial, architecture, seed) = (asked.trial, asked.architecture, asked.seed);
-                        let job = TrialJob { trial, architecture, seed, prune: self.pruning.rule() };
+                        let job = TrialJob { trial, architecture, seed, stop: self.stopping.rule() };
                         // There is an idle worker, so the job is taken.
                         let _ = pool.submit(Job::Trial(job));
                     }
@@ -175,7 +175,7 @@ impl Run {
                     let seconds = self.seconds();
                     if let Some(event) = self.study.tell(trial, evaluation, seconds) {
                         if let EventKind::Trial(record) = &event.kind {
-                            self.pruning.note(&record.evaluation);
+                            self.stopping.note(record);
                         }
                         self.file.append(&event)?;
                         show_event(&mut progress, &event);

@@ -33,7 +33,7 @@ pub(crate) fn train_one(arguments: &TrainArguments) -> Result<i32> {
     eprintln!("{architecture}: {} parameters, {:.2} MFLOPs", graph.params(), graph.flops() as f64 / 1e6);
     let final_training = settings.final_phase.training.clone();
     let mut evaluator = NetworkEvaluator::new(&arguments.device, Arc::new(data), settings.training, final_training)?;
-    let job = TrialJob { trial: TrialNumber(1), architecture: architecture.clone(), seed: arguments.seed, prune: None };
+    let job = TrialJob { trial: TrialNumber(1), architecture: architecture.clone(), seed: arguments.seed, stop: None };
     let mut shown = 0.0;
     let evaluation = evaluator.evaluate(&job, &mut |progress| match progress {
         TrainingProgress::Step { progress, train_loss } => {

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::early_stopping::{EarlyStopping, EarlyStoppingSettings, LearningCurve};
+use crate::early_stopping::{EarlyStopping, LearningCurve, RuleSettings};
 
 /// The best networks by which a replay is judged, so many of them.
 pub const TOP: usize = 10;
@@ -34,12 +34,7 @@ impl StopReplay {
 /// Trains the networks of `curves` in a random order that follows from `seed` and `order`, each until its curve ends or `settings` stop it.
 ///
 /// The true top are the networks with the highest accuracy over their epochs, of equals the one that stands first.
-pub fn replay_early_stopping(
-    curves: &[LearningCurve],
-    settings: &EarlyStoppingSettings,
-    seed: u64,
-    order: u64,
-) -> StopReplay {
+pub fn replay_early_stopping(curves: &[LearningCurve], settings: &RuleSettings, seed: u64, order: u64) -> StopReplay {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(order);
     let mut sequence: Vec<usize> = (0..curves.len()).collect();

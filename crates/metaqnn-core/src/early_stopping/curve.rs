@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::space::Architecture;
+use crate::study::CurvePoint;
+
 /// What is known of a network before it is trained; `None` where it is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NetworkFeatures {
@@ -17,6 +20,15 @@ pub struct NetworkFeatures {
 pub(super) const NETWORK_FEATURES: usize = 3;
 
 impl NetworkFeatures {
+    /// What is known of a network of a study, with `params` trainable values.
+    pub fn of(architecture: &Architecture, params: u64, learning_rate: f64) -> Self {
+        NetworkFeatures {
+            params: Some(params as f64),
+            layers: Some(architecture.layers().len() as f64),
+            learning_rate: Some(learning_rate),
+        }
+    }
+
     /// The features of the regression: logarithms of parameters and learning rate, and the number of layers.
     pub(super) fn values(&self) -> [Option<f64>; NETWORK_FEATURES] {
         let ln = |value: f64| value.max(f64::MIN_POSITIVE).ln();
@@ -34,6 +46,19 @@ pub struct LearningCurve {
 }
 
 impl LearningCurve {
+    /// The curve of a trial.
+    pub fn of(network: NetworkFeatures, points: &[CurvePoint]) -> Self {
+        let epochs = points.iter().map(|point| point.epoch as usize).max().unwrap_or(0);
+        let mut accuracies = vec![None; epochs];
+        for point in points {
+            let at = (point.epoch as usize).checked_sub(1).and_then(|index| accuracies.get_mut(index));
+            if let Some(accuracy) = at {
+                *accuracy = Some(point.valid_accuracy).filter(|accuracy| accuracy.is_finite());
+            }
+        }
+        LearningCurve { network, accuracies }
+    }
+
     /// Epochs to its end, whether measured or not.
     pub fn epochs(&self) -> usize {
         self.accuracies.len()

@@ -17,4 +17,4 @@ mod rule;
 pub use curve::{LearningCurve, NetworkFeatures};
 pub use prediction::{Look, PredictionRule, PredictionSettings};
 pub use rank::{RankRule, RankSettings, Rung};
-pub use rule::{EarlyStopping, EarlyStoppingSettings, StopReason, StopRule};
+pub use rule::{EarlyStopping, RuleSettings, StopReason, StopRule};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::curve::{LearningCurve, NETWORK_FEATURES};
 use super::ridge::Ridge;
-use super::rule::StopReason;
+use super::rule::{StopReason, rounded};
 
 /// Most epochs at which a training is looked at; of longer ones the early epochs are looked at more densely.
 const MOST_LOOKS: usize = 20;
@@ -24,12 +24,14 @@ pub struct PredictionSettings {
     pub full_curves: usize,
     /// The best trainings so far, so many of them: a training goes on while it may get among them. 1: it must beat the best, as published.
     pub best: usize,
+    /// The epoch, from 1, before whose end none is stopped.
+    pub first_epoch: usize,
 }
 
 impl Default for PredictionSettings {
     /// What kept all of the ten best in each of 160 replays on recorded curves and on disturbed ones (docs/early-stopping.md).
     fn default() -> Self {
-        PredictionSettings { probability: 0.99, full_curves: 30, best: 10 }
+        PredictionSettings { probability: 0.99, full_curves: 30, best: 10, first_epoch: 1 }
     }
 }
 
@@ -60,6 +62,8 @@ pub struct PredictionRule {
     pub to_beat: f64,
     /// Δ.
     pub probability: f64,
+    /// The epoch, from 1, before whose end the training is not stopped.
+    pub first_epoch: usize,
 }
 
 impl PredictionRule {
@@ -80,16 +84,19 @@ impl PredictionRule {
     /// Why the training is to be stopped after `epoch`; `None` where it is to go on.
     pub fn decide(&self, curve: &LearningCurve, epoch: usize) -> Option<StopReason> {
         let (predicted, deviation) = self.predict(curve, epoch)?;
-        if curve.best_until(epoch)? > self.to_beat {
+        let accuracy = curve.best_until(epoch)?;
+        if epoch < self.first_epoch || accuracy > self.to_beat {
             return None;
         }
         let probability = normal_distribution((self.to_beat - predicted) / deviation);
         (probability >= self.probability).then_some(StopReason::Predicted {
             epoch,
-            predicted,
-            deviation,
-            to_beat: self.to_beat,
-            probability,
+            accuracy: rounded(accuracy),
+            predicted: rounded(predicted),
+            deviation: rounded(deviation),
+            to_beat: rounded(self.to_beat),
+            // Never certain.
+            probability: ((probability * 1e4).floor() / 1e4).min(0.9999),
         })
     }
 }
@@ -140,7 +147,7 @@ impl Predictor {
             fitted = next;
         }
         if self.fit.as_ref().is_none_or(|(n, _)| *n != fitted) {
-            self.fit = Some((fitted, fit(&self.full[..fitted], self.settings.probability)));
+            self.fit = Some((fitted, fit(&self.full[..fitted], &self.settings)));
         }
         let (_, rule) = self.fit.as_ref()?;
         let to_beat = *self.finals.get(self.settings.best.clamp(1, self.finals.len()) - 1)?;
@@ -149,7 +156,7 @@ impl Predictor {
 }
 
 /// Fits a look for each of the epochs before the last one.
-fn fit(full: &[LearningCurve], probability: f64) -> PredictionRule {
+fn fit(full: &[LearningCurve], settings: &PredictionSettings) -> PredictionRule {
     let epochs = full.iter().map(LearningCurve::epochs).max().unwrap_or(0);
     let network: Vec<_> = full.iter().map(|curve| curve.network.values()).collect();
     let network_means = std::array::from_fn(|i| {
@@ -174,7 +181,8 @@ fn fit(full: &[LearningCurve], probability: f64) -> PredictionRule {
         let Ridge { intercept, weights, residual_deviation } = Ridge::fit(&rows, &targets);
         Look { epoch: all[n], intercept, weights, deviation: residual_deviation }
     };
-    PredictionRule { looks: (0..all.len()).map(look).collect(), network_means, to_beat: 1.0, probability }
+    let PredictionSettings { probability, first_epoch, .. } = *settings;
+    PredictionRule { looks: (0..all.len()).map(look).collect(), network_means, to_beat: 1.0, probability, first_epoch }
 }
 
 /// The epochs, from 1, after which a training of so many is looked at: all but the last, or of many some, in growing steps.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::curve::LearningCurve;
-use super::rule::StopReason;
+use super::rule::{StopReason, rounded};
 
 /// How the rule by rank is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,11 @@ impl RankRule {
     pub fn decide(&self, curve: &LearningCurve, epoch: usize) -> Option<StopReason> {
         let rung = self.rungs.iter().find(|rung| rung.epoch == epoch)?;
         let accuracy = curve.best_until(epoch)?;
-        (accuracy < rung.accuracy).then_some(StopReason::Behind { epoch, accuracy, least: rung.accuracy })
+        (accuracy < rung.accuracy).then_some(StopReason::Behind {
+            epoch,
+            accuracy: rounded(accuracy),
+            least: rounded(rung.accuracy),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::rank::{RankRule, RankSettings, Ranking};
 /// Which rule, and how it is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case")]
-pub enum EarlyStoppingSettings {
+pub enum RuleSettings {
     /// Every training goes to its end.
     Off,
     /// By the predicted final accuracy.
@@ -28,18 +28,20 @@ pub enum StopRule {
     Rank(RankRule),
 }
 
-/// Why a training was stopped.
+/// Why a training was stopped. Its numbers are rounded to four decimals, the probability down, so that text gives them back exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StopReason {
     /// It is not expected to get among the best.
     #[error(
-        "after epoch {epoch} its final accuracy is predicted to be {predicted:.4} (deviation {deviation:.4}): not above {to_beat:.4} with a probability of {probability:.3}"
+        "stopped after epoch {epoch} at {accuracy:.4}: its final accuracy is predicted to be {predicted:.4} (± {deviation:.4}), not above {to_beat:.4} with a probability of {probability:.4}"
     )]
     Predicted {
         /// Epochs done.
         epoch: usize,
+        /// Its best accuracy so far.
+        accuracy: f64,
         /// The prediction.
         predicted: f64,
         /// Its standard deviation.
@@ -50,7 +52,7 @@ pub enum StopReason {
         probability: f64,
     },
     /// It is behind too many of the others.
-    #[error("after epoch {epoch} its accuracy {accuracy:.4} is below {least:.4}")]
+    #[error("stopped after epoch {epoch}: its accuracy {accuracy:.4} is behind the {least:.4} that others had reached")]
     Behind {
         /// Epochs done.
         epoch: usize,
@@ -59,6 +61,28 @@ pub enum StopReason {
         /// The least to go on with.
         least: f64,
     },
+}
+
+impl StopReason {
+    /// Epochs done.
+    pub fn epoch(&self) -> usize {
+        match self {
+            StopReason::Predicted { epoch, .. } | StopReason::Behind { epoch, .. } => *epoch,
+        }
+    }
+
+    /// The predicted final accuracy, in [0, 1]; `None` where none was predicted.
+    pub fn predicted(&self) -> Option<f64> {
+        match self {
+            StopReason::Predicted { predicted, .. } => Some(*predicted),
+            StopReason::Behind { .. } => None,
+        }
+    }
+}
+
+/// `value` with four decimals.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 impl StopRule {
@@ -87,11 +111,11 @@ enum Noted {
 
 impl EarlyStopping {
     /// Before any training.
-    pub fn new(settings: EarlyStoppingSettings) -> Self {
+    pub fn new(settings: RuleSettings) -> Self {
         let noted = match settings {
-            EarlyStoppingSettings::Off => Noted::Nothing,
-            EarlyStoppingSettings::Prediction(settings) => Noted::ForPrediction(Box::new(Predictor::new(settings))),
-            EarlyStoppingSettings::Rank(settings) => Noted::ForRank(Ranking::new(settings)),
+            RuleSettings::Off => Noted::Nothing,
+            RuleSettings::Prediction(settings) => Noted::ForPrediction(Box::new(Predictor::new(settings))),
+            RuleSettings::Rank(settings) => Noted::ForRank(Ranking::new(settings)),
         };
         EarlyStopping { noted }
     }

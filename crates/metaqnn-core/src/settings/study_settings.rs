@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::early_stopping::{EarlyStoppingSettings, converted};
 use super::preset::{SettingsError, in_a_line};
 use super::training::{Optimizer, Schedule, TrainingSettings};
 use super::violation::Violation;
@@ -21,7 +22,7 @@ pub struct Settings {
     /// How trials are trained.
     pub training: TrainingSettings,
     /// What is not trained to its end.
-    pub pruning: PruningSettings,
+    pub early_stopping: EarlyStoppingSettings,
     /// What is not trained at all.
     pub limits: LimitSettings,
     /// What is done with the best network.
@@ -47,18 +48,6 @@ pub struct SearchSettings {
     pub threads: u32,
     /// Device, as `cpu` or `cuda:0`.
     pub device: String,
-}
-
-/// Table `[pruning]`: a trial that is behind most of the others is stopped; its accuracy until then is its reward.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PruningSettings {
-    /// Share of the earlier trials that a trial must not be behind; 0 to prune nothing.
-    pub share: f64,
-    /// Epoch, from 1, after which they are compared.
-    pub epoch: u32,
-    /// Trials that must have got so far before any is pruned.
-    pub startup_trials: u32,
 }
 
 /// Table `[limits]`: networks over one of them are not trained, and their reward is that of a failure. 0: no limit.
@@ -124,12 +113,14 @@ impl Settings {
         Some(((training_flops / passes / 1e6) as u64).max(1))
     }
 
-    /// Reads settings that are complete.
+    /// Reads settings that are complete; those of an older study may have the table `[pruning]` in place of `[early_stopping]`.
     ///
     /// # Errors
     ///
     /// [`SettingsError`] with the key of what cannot be read, or with every violation.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
+        let of_older_study = converted(text);
+        let text = of_older_study.as_deref().unwrap_or(text);
         let settings: Settings = toml::from_str(text).map_err(|mut error| {
             // Without the text the error names the setting. The text is of preset, file and arguments laid over each other: its lines
             // are nobody's.
@@ -171,12 +162,7 @@ impl Settings {
         if self.search.threads == 0 {
             found.push(Violation::new("search.threads", 0, "at least 1"));
         }
-        if !(0.0..1.0).contains(&self.pruning.share) {
-            found.push(Violation::new("pruning.share", self.pruning.share, "in [0, 1)"));
-        }
-        if self.pruning.epoch == 0 {
-            found.push(Violation::new("pruning.epoch", 0, "at least 1"));
-        }
+        self.early_stopping.violations(&mut found);
         if !(0.0..0.95).contains(&self.final_phase.budget_share) {
             found.push(Violation::new("final.budget_share", self.final_phase.budget_share, "in [0, 0.95)"));
         }
@@ -236,6 +222,8 @@ fn check_training(path: &str, training: &TrainingSettings, found: &mut Vec<Viola
     need((1..=100).contains(&restart.tries), "restart.tries", &restart.tries, "in 1..=100");
     need(restart.factor > 0.0 && restart.factor <= 1.0, "restart.factor", &restart.factor, "in (0, 1]");
     need((0.0..1.0).contains(&restart.margin), "restart.margin", &restart.margin, "in [0, 1)");
+    let nats = restart.loss_margin;
+    need(nats.is_finite() && nats >= 0.0, "restart.loss_margin", &nats, "0 or more");
     match training.optimizer {
         Optimizer::Adam { beta_1, beta_2, epsilon } => {
             need((0.0..1.0).contains(&beta_1), "optimizer.beta_1", &beta_1, "in [0, 1)");

@@ -160,6 +160,13 @@ pub struct RestartSettings {
     pub scale_margin: bool,
     /// The accuracy is looked at after one epoch or this many steps, whichever is more.
     pub min_steps: u32,
+    /// Steps after which a try ends whose training loss is still that of guessing; 0, or no fewer than an epoch has: the loss ends
+    /// none. Not part of the paper.
+    #[serde(default)]
+    pub loss_steps: u32,
+    /// How far, in nats, the mean loss of the second half of these steps must be below that of guessing.
+    #[serde(default)]
+    pub loss_margin: f64,
 }
 
 impl TrainingSettings {
@@ -169,6 +176,32 @@ impl TrainingSettings {
         self.epochs.max(u32::try_from(least).unwrap_or(u32::MAX)).max(1)
     }
 
+    /// Learning rate at the start of a try, counted from 0; at the peak of its schedule where that rises first.
+    pub fn learning_rate_of_try(&self, attempt: u32) -> f64 {
+        let rate = match &self.schedule {
+            Schedule::Piecewise { stretches } => stretches.first().map_or(self.learning_rate, |(rate, _)| *rate),
+            Schedule::Step { .. } | Schedule::OneCycle { .. } => self.learning_rate,
+        };
+        rate * self.restart.rate_factor(attempt)
+    }
+
+    /// The mean loss, in nats, of the best guess that knows nothing of the images: the entropy of the targets, smoothed and weighted as
+    /// the settings say, where `class_counts` images of each class are trained on. 0 without images.
+    pub fn loss_of_guessing(&self, class_counts: &[usize]) -> f64 {
+        let weights = self.class_weights.of(class_counts).unwrap_or_else(|| vec![1.0; class_counts.len()]);
+        let weighted = class_counts.iter().zip(weights).map(|(&count, weight)| count as f64 * f64::from(weight));
+        let all: f64 = weighted.clone().sum();
+        if all == 0.0 {
+            return 0.0;
+        }
+        let smoothing = self.label_smoothing;
+        let entropy_of = |images: f64| {
+            let share = (1.0 - smoothing) * images / all + smoothing / class_counts.len() as f64;
+            if share > 0.0 { -share * share.ln() } else { 0.0 }
+        };
+        weighted.map(entropy_of).sum()
+    }
+
     /// What the graph needs to know of these settings.
     pub fn network_options(&self) -> NetworkOptions {
         NetworkOptions { batch_norm: self.batch_norm, max_dropout: self.max_dropout }
@@ -176,6 +209,11 @@ impl TrainingSettings {
 }
 
 impl RestartSettings {
+    /// Factor of the learning rate in a try, counted from 0.
+    pub fn rate_factor(&self, attempt: u32) -> f64 {
+        self.factor.powi(attempt as i32)
+    }
+
     /// The validation accuracy at or below which a network counts as no better than chance: the `share` of the most
     /// frequent class plus the margin, where scaled times (1 − share) / (1 − 1/classes) (spec 3, restart rule).
     pub fn threshold(&self, share: f64, classes: u32) -> f64 {
@@ -257,8 +295,31 @@ mod tests {
     }
 
     #[test]
+    fn guessing_costs_the_entropy_of_the_targets() {
+        let document = crate::settings::Preset::Quick.document("digits").unwrap();
+        let mut training = crate::settings::Settings::from_toml(&document.to_string()).unwrap().training;
+        assert!((training.loss_of_guessing(&[7; 10]) - 10_f64.ln()).abs() < 1e-12);
+        assert!((training.loss_of_guessing(&[3, 0, 1]) - 0.562_335_144_618_808_3).abs() < 1e-12);
+        assert_eq!(training.loss_of_guessing(&[0, 0]), 0.0);
+        // 0.9 · (¾, ¼) + 0.1 · ½.
+        training.label_smoothing = 0.1;
+        let smoothed = -(0.725 * 0.725_f64.ln() + 0.275 * 0.275_f64.ln());
+        assert!((training.loss_of_guessing(&[3, 1]) - smoothed).abs() < 1e-12);
+        training.class_weights = ClassWeights::Balanced;
+        assert!((training.loss_of_guessing(&[3, 1]) - 2_f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
     fn no_better_than_chance_is_scaled_to_the_task() {
-        let paper = RestartSettings { tries: 5, factor: 0.4, margin: 0.05, scale_margin: false, min_steps: 0 };
+        let paper = RestartSettings {
+            tries: 5,
+            factor: 0.4,
+            margin: 0.05,
+            scale_margin: false,
+            min_steps: 0,
+            loss_steps: 0,
+            loss_margin: 0.0,
+        };
         assert!((paper.threshold(0.2, 10) - 0.25).abs() < 1e-12);
         let scaled = RestartSettings { scale_margin: true, ..paper };
         assert!((scaled.threshold(0.1, 10) - 0.15).abs() < 1e-12);

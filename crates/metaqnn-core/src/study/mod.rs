@@ -5,8 +5,8 @@ mod confidence;
 mod ensemble;
 mod final_plan;
 pub(crate) mod generators;
-mod pruning;
 mod record;
+mod stopping;
 #[allow(clippy::module_inception)]
 mod study;
 mod trial;
@@ -15,10 +15,10 @@ pub use candidates::{FinishedNetwork, choose_candidates};
 pub use confidence::wilson_interval;
 pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
-pub use pruning::Pruning;
 pub use record::{
     CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,
     TrialRecord,
 };
+pub use stopping::TrialStopping;
 pub use study::{Ask, AskedTrial, ReplayError, Study};
-pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, TrialNumber, TrialState};
+pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, PruneReason, TrialNumber, TrialState};

@@ -307,7 +307,7 @@ impl Study {
     }
 
     fn reward(&self, outcome: &Outcome) -> Option<Reward> {
-        let reward = outcome.reward(self.space.classes())?;
+        let reward = outcome.reward(self.space.classes(), self.settings.early_stopping.reward)?;
         Some(if outcome.valid_accuracy().is_some() { Reward::Learned(reward) } else { Reward::Failed(reward) })
     }
 

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::early_stopping::StopReason;
+use crate::settings::StoppedReward;
+
 /// Number of a trial in its study, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -51,7 +54,7 @@ pub enum TrialState {
     Running,
     /// Trained to the end.
     Complete,
-    /// Stopped early; its last accuracy is the reward.
+    /// Stopped early, as it would not have been among the best.
     Pruned,
     /// Ended without a network that learned.
     Failed,
@@ -110,6 +113,20 @@ pub enum Failure {
         /// Tries made.
         tries: u32,
     },
+    /// The training loss of the first steps of the last try was still that of guessing.
+    #[error(
+        "failed to learn: training loss {loss:.4} after {steps} steps is that of guessing, {guessing:.4}, after {}", tries_in_words(*.tries)
+    )]
+    LossOfGuessing {
+        /// Mean training loss of the second half of the steps, in nats.
+        loss: f64,
+        /// Loss of the best guess that knows nothing of the images, in nats.
+        guessing: f64,
+        /// Steps of each try.
+        steps: u32,
+        /// Tries made.
+        tries: u32,
+    },
     /// The loss became infinite or not a number.
     #[error("the training loss was not finite in epoch {epoch}")]
     LossNotFinite {
@@ -142,6 +159,41 @@ pub enum Failure {
     },
 }
 
+/// Why a trial was stopped early.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PruneReason {
+    /// What the rule saw.
+    Rule(StopReason),
+    /// In words alone, as older studies have it.
+    Words(String),
+}
+
+impl PruneReason {
+    /// The predicted final accuracy; `None` where none was predicted.
+    pub fn predicted(&self) -> Option<Accuracy> {
+        match self {
+            PruneReason::Rule(reason) => reason.predicted().and_then(|share| Accuracy::new(share).ok()),
+            PruneReason::Words(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for PruneReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PruneReason::Rule(reason) => reason.fmt(f),
+            PruneReason::Words(words) => write!(f, "stopped: {words}"),
+        }
+    }
+}
+
+impl From<StopReason> for PruneReason {
+    fn from(reason: StopReason) -> Self {
+        PruneReason::Rule(reason)
+    }
+}
+
 /// What came of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -153,10 +205,10 @@ pub enum Outcome {
     },
     /// Stopped early.
     Pruned {
-        /// Best validation accuracy until then, the reward.
+        /// Best validation accuracy until then.
         valid_accuracy: Accuracy,
         /// Why.
-        reason: String,
+        reason: PruneReason,
     },
     /// Failed.
     Failed {
@@ -183,11 +235,14 @@ impl Outcome {
         }
     }
 
-    /// The reward: validation accuracy, 1/classes after a failure, `None` where the agent is not told (the worker died).
-    pub fn reward(&self, classes: u32) -> Option<f64> {
+    /// The reward: validation accuracy, of a trial that was stopped `of_stopped`, 1/classes after a failure, `None` where the agent is
+    /// not told (the worker died).
+    pub fn reward(&self, classes: u32, of_stopped: StoppedReward) -> Option<f64> {
         match self {
-            Outcome::Complete { valid_accuracy } | Outcome::Pruned { valid_accuracy, .. } => {
-                Some(valid_accuracy.value())
+            Outcome::Complete { valid_accuracy } => Some(valid_accuracy.value()),
+            Outcome::Pruned { valid_accuracy, reason } => {
+                let predicted = reason.predicted().filter(|_| of_stopped == StoppedReward::Predicted);
+                Some(predicted.unwrap_or(*valid_accuracy).value())
             }
             Outcome::Failed { failure: Failure::WorkerDied { .. } | Failure::Worker { .. } } => None,
             Outcome::Failed { .. } => Some(1.0 / f64::from(classes)),

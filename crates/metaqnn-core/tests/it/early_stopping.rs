@@ -4,7 +4,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use metaqnn_core::benchmark::{RecordedCurves, StopReplay, replay_early_stopping};
-use metaqnn_core::early_stopping::{EarlyStoppingSettings, LearningCurve, PredictionSettings, RankSettings};
+use metaqnn_core::early_stopping::{LearningCurve, PredictionSettings, RankSettings, RuleSettings};
 
 fn recorded() -> Vec<LearningCurve> {
     let mut text = String::new();
@@ -15,12 +15,12 @@ fn recorded() -> Vec<LearningCurve> {
     read.curves
 }
 
-fn replays(curves: &[LearningCurve], settings: &EarlyStoppingSettings, orders: u64) -> Vec<StopReplay> {
+fn replays(curves: &[LearningCurve], settings: &RuleSettings, orders: u64) -> Vec<StopReplay> {
     (0..orders).map(|order| replay_early_stopping(curves, settings, 1, order)).collect()
 }
 
-fn prediction() -> EarlyStoppingSettings {
-    EarlyStoppingSettings::Prediction(PredictionSettings::default())
+fn prediction() -> RuleSettings {
+    RuleSettings::Prediction(PredictionSettings::default())
 }
 
 #[test]
@@ -65,13 +65,13 @@ fn fewer_epochs_missing_values_and_unknown_networks_do_no_harm() {
 
 #[test]
 fn without_a_rule_nothing_is_stopped() {
-    let replay = replay_early_stopping(&recorded(), &EarlyStoppingSettings::Off, 1, 0);
+    let replay = replay_early_stopping(&recorded(), &RuleSettings::Off, 1, 0);
     assert_eq!((replay.epochs, replay.stopped, replay.kept_top, replay.regret), (20_000, 0, 10, 0.0));
 }
 
 #[test]
 fn by_rank_fewer_epochs_are_trained_too() {
-    let replays = replays(&recorded(), &EarlyStoppingSettings::Rank(RankSettings::default()), 2);
+    let replays = replays(&recorded(), &RuleSettings::Rank(RankSettings::default()), 2);
     for replay in &replays {
         assert!(replay.speedup() > 4.0 && replay.regret < 0.02, "{replay:?}");
     }

@@ -7,5 +7,6 @@ mod fixture;
 mod published;
 mod sampling;
 mod settings;
+mod stopping;
 mod study;
 mod trajectories;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use metaqnn_core::agent::{EpsilonSchedule, EpsilonStretch};
 use metaqnn_core::graph::MapShape;
-use metaqnn_core::settings::{AgentName, Preset, Settings};
+use metaqnn_core::settings::{AgentName, Preset, Settings, StoppedReward};
 use metaqnn_core::space::{Architecture, LayerKind, SearchSpace};
 use metaqnn_core::study::{Accuracy, Ask, AskedTrial, Evaluation, EventKind, EventRecord, Failure, Outcome, Study};
 use metaqnn_core::study::{ReplayError, TrialNumber};
@@ -270,7 +270,7 @@ fn transitions_spell_the_architecture_and_end_with_the_reward() {
         assert!(record.transitions.windows(2).all(|pair| pair[0].next_state == pair[1].state && pair[0].reward == 0.0));
         let last = record.transitions.last().unwrap();
         assert_eq!(last.next_state, "");
-        assert_eq!(last.reward, record.evaluation.outcome.reward(10).unwrap_or(0.0));
+        assert_eq!(last.reward, record.evaluation.outcome.reward(10, StoppedReward::Reached).unwrap_or(0.0));
     }
 }
 

@@ -1,19 +1,20 @@
 //! Validation accuracy over the search.
 
+use metaqnn_core::settings::StoppedReward;
 use metaqnn_core::study::TrialNumber;
 use metaqnn_store::StoredTrial;
 
 /// Bins of a histogram of accuracies over [0, 1].
 pub const BINS: usize = 20;
 
-/// A model with the accuracy that the agent was told.
+/// A model with its accuracy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Model {
     /// Its trial.
     pub trial: TrialNumber,
     /// ε at which it was sampled.
     pub epsilon: f64,
-    /// Validation accuracy; of a network that failed 1/classes, the reward of a failure.
+    /// Validation accuracy, of a trial that was stopped what it reached; of a network that failed 1/classes, the reward of a failure.
     pub accuracy: f64,
 }
 
@@ -24,7 +25,7 @@ pub fn models(trials: &[StoredTrial], classes: u32) -> Vec<Model> {
     outcomes
         .filter(|(_, outcome)| outcome.counts_as_model())
         .filter_map(|(trial, outcome)| {
-            let accuracy = outcome.reward(classes)?;
+            let accuracy = outcome.reward(classes, StoppedReward::Reached)?;
             Some(Model { trial: trial.record.trial, epsilon: trial.epsilon, accuracy })
         })
         .collect()

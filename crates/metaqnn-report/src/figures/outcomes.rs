@@ -15,7 +15,7 @@ pub enum Fate {
     Complete,
     /// Stopped early.
     Stopped,
-    /// No better than chance.
+    /// No better than chance, or than guessing.
     FailedToLearn,
     /// The loss was not finite.
     LossNotFinite,
@@ -35,7 +35,9 @@ impl Fate {
         match &trial.record.evaluation.outcome {
             Outcome::Complete { .. } => Fate::Complete,
             Outcome::Pruned { .. } => Fate::Stopped,
-            Outcome::Failed { failure: Failure::FailedToLearn { .. } } => Fate::FailedToLearn,
+            Outcome::Failed { failure: Failure::FailedToLearn { .. } | Failure::LossOfGuessing { .. } } => {
+                Fate::FailedToLearn
+            }
             Outcome::Failed { failure: Failure::LossNotFinite { .. } } => Fate::LossNotFinite,
             Outcome::Failed { failure: Failure::OverLimit { .. } } => Fate::OverLimit,
             Outcome::Failed { .. } => Fate::Worker,

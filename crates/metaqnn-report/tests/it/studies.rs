@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use metaqnn_core::early_stopping::StopReason;
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{Preset, Settings};
@@ -100,7 +101,10 @@ fn evaluation(trial: TrialNumber, seed: u64) -> Evaluation {
     let valid_accuracy = Accuracy::new(share).unwrap();
     let outcome = match trial.0 {
         n if n % 9 == 0 => Outcome::Failed { failure: Failure::FailedToLearn { valid_accuracy: 0.1, tries: 5 } },
-        n if n % 7 == 0 => Outcome::Pruned { valid_accuracy, reason: "behind most others after epoch 1".into() },
+        n if n % 7 == 0 => Outcome::Pruned {
+            valid_accuracy,
+            reason: StopReason::Behind { epoch: 1, accuracy: 0.3, least: 0.4 }.into(),
+        },
         _ => Outcome::Complete { valid_accuracy },
     };
     let point = |epoch: u32| CurvePoint {

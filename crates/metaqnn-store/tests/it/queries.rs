@@ -4,7 +4,8 @@ use std::path::Path;
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{
-    Accuracy, EventKind, EventRecord, Failure, FinalRecord, Outcome, TrialNumber, TrialState, wilson_interval,
+    Accuracy, EventKind, EventRecord, Failure, FinalRecord, Outcome, PruneReason, TrialNumber, TrialState,
+    wilson_interval,
 };
 use metaqnn_store::{Cost, Counts, Detail, LoggedEvent, StoreError, StoredTrial, StudyFile, StudyReader};
 use proptest::prelude::*;
@@ -298,7 +299,8 @@ fn any_event() -> impl Strategy<Value = EventRecord> {
         record.transitions[0].reward = f64::from_bits(bits.0);
         record.transitions[0].state = state;
         record.evaluation.train_seconds = reals.2;
-        record.evaluation.outcome = Outcome::Pruned { valid_accuracy: Accuracy::new(share).unwrap(), reason };
+        record.evaluation.outcome =
+            Outcome::Pruned { valid_accuracy: Accuracy::new(share).unwrap(), reason: PruneReason::Words(reason) };
         record.evaluation.curve[0].train_loss = f64::from_bits(bits.1);
         record.evaluation.curve[0].valid_accuracy = f64::from_bits(bits.2);
         event

@@ -3,7 +3,7 @@
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::{
     Accuracy, CandidateRecord, CurvePoint, EnsembleRecord, Evaluation, EventKind, EventRecord, Failure, FinalRecord,
-    Outcome, PlannedTraining, RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
+    Outcome, PlannedTraining, PruneReason, RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
 };
 use metaqnn_store::StudyFile;
 
@@ -86,7 +86,7 @@ pub(crate) fn every_kind_of_event() -> Vec<EventRecord> {
         with(Outcome::Complete { valid_accuracy: accuracy(0.1 + 0.2) }, strange),
         with(Outcome::Complete { valid_accuracy: accuracy(-0.0) }, Vec::new()),
         with(
-            Outcome::Pruned { valid_accuracy: accuracy(1.0), reason: "slow, 'it' said".into() },
+            Outcome::Pruned { valid_accuracy: accuracy(1.0), reason: PruneReason::Words("slow, 'it' said".into()) },
             vec![point(1, 2.0, 1.0)],
         ),
         failed(Failure::FailedToLearn { valid_accuracy: 0.1 + 0.2, tries: 5 }),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use metaqnn_core::early_stopping::StopReason;
 use metaqnn_core::ports::TrainingProgress;
-use metaqnn_core::settings::Schedule;
 use metaqnn_core::study::CurvePoint;
 use metaqnn_data::{Batches, LabelledImages};
 use rand::Rng;
@@ -83,20 +83,6 @@ fn generator(seed: u64, attempt: u32, purpose: Purpose) -> ChaCha8Rng {
     rng
 }
 
-/// Factor of the learning rate in a try, counted from 0.
-fn rate_factor(task: &TrainingTask<'_>, attempt: u32) -> f64 {
-    task.settings.restart.factor.powi(attempt as i32)
-}
-
-/// The learning rate with which a try begins.
-pub(super) fn initial_rate(task: &TrainingTask<'_>, attempt: u32) -> f64 {
-    let rate = match &task.settings.schedule {
-        Schedule::Piecewise { stretches } => stretches.first().map_or(task.settings.learning_rate, |(rate, _)| *rate),
-        Schedule::Step { .. } | Schedule::OneCycle { .. } => task.settings.learning_rate,
-    };
-    rate * rate_factor(task, attempt)
-}
-
 /// The weight of each class in the loss, by the images that are trained on.
 fn class_weights(task: &TrainingTask<'_>) -> Option<Vec<f32>> {
     task.settings.class_weights.of(&task.train.class_counts(task.graph.classes() as usize))
@@ -105,8 +91,9 @@ fn class_weights(task: &TrainingTask<'_>) -> Option<Vec<f32>> {
 /// How a try ended.
 pub(super) enum AttemptEnd {
     Complete,
-    Pruned { reason: String },
+    Stopped { reason: StopReason },
     NoBetterThanChance,
+    LossOfGuessing { loss: f64, guessing: f64 },
     NotFinite { epoch: u32, early: bool },
 }
 
@@ -148,7 +135,7 @@ impl<'a> Attempt<'a> {
             learner,
             watched,
             threshold: Some(threshold(task, watched)),
-            factor: rate_factor(task, number),
+            factor: task.settings.restart.rate_factor(number),
             begin,
             order: generator(task.seed, number, Purpose::Order),
             curve: Vec::new(),
@@ -174,7 +161,7 @@ impl<'a> Attempt<'a> {
             learner,
             watched,
             threshold: kept.threshold,
-            factor: rate_factor(task, kept.attempt),
+            factor: task.settings.restart.rate_factor(kept.attempt),
             begin: kept.begin,
             order: kept.order,
             epochs: kept.curve.len() as u32,
@@ -223,6 +210,10 @@ impl<'a> Attempt<'a> {
         let total_steps = steps_in_epoch * epochs as usize;
         let look_after = steps_in_epoch.max(task.settings.restart.min_steps as usize);
         let read_every = if self.learner.is_synchronous() { 1 } else { STEPS_BETWEEN_READS };
+        let restart = &task.settings.restart;
+        // Of a shorter epoch the accuracy tells more, and as soon.
+        let loss_steps = Some(restart.loss_steps as usize).filter(|&steps| steps < steps_in_epoch).unwrap_or(0);
+        let mut first_losses = LossMeter::default();
         let mut last_report = Instant::now();
         for epoch in self.epochs.. {
             self.epochs = epoch + 1;
@@ -236,8 +227,13 @@ impl<'a> Attempt<'a> {
                 let is_stretched = clock.limit.is_some() || epochs != nominal_epochs;
                 let schedule_epoch = if is_stretched { (progress * f64::from(nominal_epochs)) as u32 } else { epoch };
                 let rate = task.settings.schedule.learning_rate(task.settings.learning_rate, schedule_epoch, progress);
-                loss.add(self.learner.step(batch.images, batch.labels, rate * self.factor), batch.labels.len());
+                let step_loss = self.learner.step(batch.images, batch.labels, rate * self.factor);
                 self.steps += 1;
+                // The first half of the steps also has the losses before anything was learned.
+                if self.steps <= loss_steps && 2 * self.steps > loss_steps {
+                    first_losses.add(step_loss.clone(), batch.labels.len());
+                }
+                loss.add(step_loss, batch.labels.len());
                 if self.steps.is_multiple_of(read_every) && !loss.read().is_finite() {
                     return Ok(self.not_finite(epoch));
                 }
@@ -245,6 +241,14 @@ impl<'a> Attempt<'a> {
                     last_report = Instant::now();
                     let progress = self.progress(clock, total_steps);
                     report(TrainingProgress::Step { progress, train_loss: loss.read() });
+                }
+                if self.steps == loss_steps {
+                    let class_counts = task.train.class_counts(task.graph.classes() as usize);
+                    let guessing = task.settings.loss_of_guessing(&class_counts);
+                    let loss = first_losses.read();
+                    if loss > guessing - restart.loss_margin {
+                        return Ok(AttemptEnd::LossOfGuessing { loss, guessing });
+                    }
                 }
                 // At an epoch's end its own accuracy is looked at, below.
                 if self.steps == look_after && !self.steps.is_multiple_of(steps_in_epoch) && self.threshold.is_some() {
@@ -281,15 +285,9 @@ impl<'a> Attempt<'a> {
             if last {
                 break;
             }
-            if let Some(rule) = task.prune
-                && rule.epoch == epoch + 1
-                && valid_accuracy < rule.valid_accuracy
-            {
-                let reason = format!(
-                    "validation accuracy {valid_accuracy:.4} after epoch {} is below {:.4}",
-                    rule.epoch, rule.valid_accuracy
-                );
-                return Ok(AttemptEnd::Pruned { reason });
+            let learning_rate = task.settings.learning_rate_of_try(self.number);
+            if let Some(reason) = task.stop.and_then(|stop| stop.decide(learning_rate, &self.curve)) {
+                return Ok(AttemptEnd::Stopped { reason });
             }
             self.keep(history)?;
         }

@@ -1,11 +1,11 @@
 //! The evaluator on the embedded digits.
 
+use metaqnn_core::early_stopping::{Look, PredictionRule, RankRule, Rung, StopReason, StopRule};
 use metaqnn_core::ports::{
-    CandidateEvaluation, CandidateJob, CandidateLength, Evaluator, FinalJob, JobError, PruneRule, TrainingProgress,
-    TrialJob,
+    CandidateEvaluation, CandidateJob, CandidateLength, Evaluator, FinalJob, JobError, TrainingProgress, TrialJob,
 };
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
-use metaqnn_core::study::{Failure, Outcome, TrialNumber};
+use metaqnn_core::study::{Failure, Outcome, PruneReason, TrialNumber};
 use metaqnn_train::{Network, NetworkEvaluator, map_shape, normalizer, parse_device, predict};
 
 use crate::settings::{digits, plain};
@@ -32,7 +32,7 @@ fn evaluator(settings: TrainingSettings) -> NetworkEvaluator {
 }
 
 fn job(seed: u64) -> TrialJob {
-    TrialJob { trial: TrialNumber(1), architecture: NETWORK.parse().unwrap(), seed, prune: None }
+    TrialJob { trial: TrialNumber(1), architecture: NETWORK.parse().unwrap(), seed, stop: None }
 }
 
 #[test]
@@ -68,11 +68,40 @@ fn trials_use_the_same_part_of_the_images() {
 }
 
 #[test]
-fn a_network_that_falls_behind_is_pruned() {
-    let prune = Some(PruneRule { epoch: 1, valid_accuracy: 1.1 });
-    let evaluation = evaluator(random_settings()).evaluate(&TrialJob { prune, ..job(7) }, &mut |_| {});
-    assert!(matches!(evaluation.outcome, Outcome::Pruned { .. }), "{evaluation:?}");
-    assert_eq!(evaluation.epochs, 1);
+fn a_network_that_falls_behind_is_stopped() {
+    let stop = Some(StopRule::Rank(RankRule { rungs: vec![Rung { epoch: 1, accuracy: 1.1 }] }));
+    let evaluation = evaluator(random_settings()).evaluate(&TrialJob { stop, ..job(7) }, &mut |_| {});
+    let Outcome::Pruned { valid_accuracy, reason: PruneReason::Rule(StopReason::Behind { epoch, accuracy, least }) } =
+        &evaluation.outcome
+    else {
+        panic!("{evaluation:?}")
+    };
+    assert_eq!((evaluation.epochs, *epoch, *least), (1, 1, 1.1));
+    assert!((valid_accuracy.value() - accuracy).abs() < 1e-4);
+}
+
+#[test]
+fn a_network_that_is_predicted_to_end_behind_is_stopped_with_its_prediction() {
+    // Twice the first accuracy, whatever the network is.
+    let look = |epoch, weights| Look { epoch, intercept: 0.0, weights, deviation: 0.01 };
+    let rule = |to_beat, first_epoch| {
+        let looks = vec![look(1, vec![2.0, 0.0, 0.0, 0.0]), look(2, vec![2.0, 0.0, 0.0, 0.0, 0.0])];
+        PredictionRule { looks, network_means: [0.0; 3], to_beat, probability: 0.99, first_epoch }
+    };
+    let settings = TrainingSettings { epochs: 3, ..random_settings() };
+    let evaluate = |to_beat, first_epoch| {
+        let stop = Some(StopRule::Prediction(rule(to_beat, first_epoch)));
+        evaluator(settings.clone()).evaluate(&TrialJob { stop, ..job(7) }, &mut |_| {})
+    };
+    for first_epoch in [1, 2] {
+        let evaluation = evaluate(1.2, first_epoch);
+        let Outcome::Pruned { reason, .. } = &evaluation.outcome else { panic!("{evaluation:?}") };
+        assert_eq!(evaluation.epochs as usize, first_epoch);
+        let so_far = evaluation.curve.iter().map(|point| point.valid_accuracy).fold(0.0, f64::max);
+        let expected = (2.0 * evaluation.curve[0].valid_accuracy).min(1.0).max(so_far);
+        assert!((reason.predicted().unwrap().value() - expected).abs() < 1e-4, "{reason}");
+    }
+    assert!(matches!(evaluate(0.0, 1).outcome, Outcome::Complete { .. }));
 }
 
 #[test]

@@ -28,7 +28,15 @@ pub(crate) fn plain() -> TrainingSettings {
         augmentation: AugmentationChoice::None,
         label_smoothing: 0.0,
         class_weights: ClassWeights::None,
-        restart: RestartSettings { tries: 1, factor: 0.4, margin: 0.0, scale_margin: false, min_steps: 0 },
+        restart: RestartSettings {
+            tries: 1,
+            factor: 0.4,
+            margin: 0.0,
+            scale_margin: false,
+            min_steps: 0,
+            loss_steps: 0,
+            loss_margin: 0.0,
+        },
     }
 }
 

@@ -11,8 +11,15 @@ use metaqnn_train::{TimeLimit, Training, TrainingEnd, TrainingTask, parse_device
 
 use crate::settings::{light_and_dark, plain};
 
-const RESTART: RestartSettings =
-    RestartSettings { tries: 3, factor: 0.1, margin: 0.05, scale_margin: false, min_steps: 0 };
+const RESTART: RestartSettings = RestartSettings {
+    tries: 3,
+    factor: 0.1,
+    margin: 0.05,
+    scale_margin: false,
+    min_steps: 0,
+    loss_steps: 0,
+    loss_margin: 0.0,
+};
 
 /// Trains on images that are easy to tell apart; also gives the learning rates of the restarts.
 fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &LabelledImages) -> (Training, Vec<f64>) {
@@ -27,7 +34,7 @@ fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &Label
         normalizer: &Normalizer::fit(Preprocessing::Standardize, train_images, 255),
         augmentation: None,
         seed: 1,
-        prune: None,
+        stop: None,
         time_limit: None,
         epochs: None,
         checkpoint: None,
@@ -71,7 +78,7 @@ fn a_training_that_was_cut_off_after_any_epoch_goes_on_to_the_same_bits() {
             normalizer: &normalizer,
             augmentation: Some(Augmentation { mirror: true, shift: 1, ..Augmentation::default() }),
             seed: 1,
-            prune: None,
+            stop: None,
             time_limit: None,
             epochs: Some(6),
             checkpoint: None,
@@ -129,7 +136,7 @@ fn a_training_that_was_cut_off_after_any_epoch_goes_on_to_the_same_bits() {
         normalizer: &Normalizer::fit(Preprocessing::Standardize, &images, 255),
         augmentation: None,
         seed: 1,
-        prune: None,
+        stop: None,
         time_limit: None,
         epochs: None,
         checkpoint: Some(&lost),
@@ -162,7 +169,7 @@ fn a_training_with_a_time_limit_goes_on_after_a_kill() {
             normalizer: &normalizer,
             augmentation: None,
             seed: 1,
-            prune: None,
+            stop: None,
             time_limit: Some(limit),
             epochs: None,
             checkpoint: Some(&path),
@@ -223,6 +230,29 @@ fn the_rule_waits_for_its_steps() {
         let (training, _) = run(&settings, &light_and_dark(256), &mislabelled(64));
         assert_eq!(training.epochs, 2 * epochs_a_try, "{min_steps} steps");
         assert!(matches!(training.end, TrainingEnd::Failed(Failure::FailedToLearn { tries: 2, .. })));
+    }
+}
+
+#[test]
+fn a_training_loss_of_guessing_ends_the_try_within_its_first_epoch() {
+    // 8 steps an epoch. With so small a learning rate nothing is learned.
+    let restart = |loss_steps| RestartSettings { loss_steps, ..RESTART };
+    let settings = |loss_steps| TrainingSettings { restart: restart(loss_steps), learning_rate: 1e-9, ..plain() };
+    let (training, rates) = run(&settings(6), &light_and_dark(256), &mislabelled(64));
+    let TrainingEnd::Failed(Failure::LossOfGuessing { loss, guessing, steps: 6, tries: 3 }) = training.end else {
+        panic!("{training:?}")
+    };
+    assert!((guessing - 2_f64.ln()).abs() < 1e-12 && loss > guessing, "{loss}");
+    assert_eq!((training.tries, training.epochs, training.curve.len(), rates.len()), (3, 3, 0, 2));
+    // An epoch ends no later: its accuracy is looked at instead.
+    let (training, _) = run(&settings(8), &light_and_dark(256), &mislabelled(64));
+    assert!(matches!(training.end, TrainingEnd::Failed(Failure::FailedToLearn { tries: 3, .. })), "{training:?}");
+    // What learns goes on, unless more is asked of it than it can do.
+    for (loss_margin, tries) in [(0.0, 1), (0.69, 3)] {
+        let restart = RestartSettings { loss_margin, ..restart(6) };
+        let settings = TrainingSettings { restart, ..plain() };
+        let (training, _) = run(&settings, &light_and_dark(256), &light_and_dark(64));
+        assert_eq!((training.tries, training.end == TrainingEnd::Complete), (tries, tries == 1), "{training:?}");
     }
 }
 

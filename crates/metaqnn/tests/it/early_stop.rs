@@ -1,6 +1,83 @@
-//! `bench early-stop`, and what failures cost.
+//! Early stopping in a search and in `bench early-stop`, and what failures cost.
 
-use crate::program::{lines, metaqnn, search};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{lines, log, metaqnn, search, verify};
+
+/// Settings under which most trainings are stopped once three have gone to their end.
+pub(crate) const STOPPING: [&str; 10] = [
+    "--set",
+    "training.epochs=5",
+    "--set",
+    "early_stopping.rule=prediction",
+    "--set",
+    "early_stopping.burn_in=3",
+    "--set",
+    "early_stopping.best=1",
+    "--set",
+    "early_stopping.probability=0.7",
+];
+
+fn text(arguments: &[&str]) -> String {
+    let output = metaqnn(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_stopped_trial_says_so_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (study, longer) = (folder.path().join("a.study"), folder.path().join("b.study"));
+    let arguments = |models| [&["--models", models, "--workers", "1", "--seed", "7"][..], &STOPPING].concat();
+    search(&study, &arguments("12"));
+    search(&longer, &arguments("6"));
+    metaqnn(&["resume", longer.to_str().unwrap(), "--models", "12"]);
+    assert_eq!(log(&longer), log(&study));
+    let shown = verify(&study);
+    assert_eq!(shown["verified_events"], shown["events"]);
+
+    let trials = log(&study);
+    let stopped: Vec<&Value> = trials.iter().filter(|trial| trial["state"] == "pruned").collect();
+    assert!(!stopped.is_empty(), "{trials:?}");
+    let name = study.to_str().unwrap();
+    for trial in stopped {
+        let reason = &trial["stopped"];
+        assert_eq!((&reason["kind"], &reason["epoch"]), (&"predicted".into(), &trial["epochs"]), "{trial}");
+        let predicted = reason["predicted"].as_f64().unwrap();
+        assert!(predicted >= trial["valid_accuracy"].as_f64().unwrap() - 1e-4 && predicted <= 1.0, "{trial}");
+        assert!(trial["failure"].as_str().unwrap().contains(&format!("predicted to be {predicted:.4}")), "{trial}");
+        // What the agent learned of it.
+        let one = text(&["show", name, &trial["trial"].to_string()]);
+        assert!(one.contains(&format!("-> SM (reward {predicted})")) && one.contains("stopped after epoch"), "{one}");
+    }
+    assert!(trials.iter().filter(|trial| trial["state"] == "complete").all(|trial| trial["stopped"].is_null()));
+    assert!(text(&["log", name]).contains("(stopped after"), "{}", text(&["log", name]));
+}
+
+/// Of a version that had the table `[pruning]`, and words in place of numbers.
+#[test]
+fn a_study_of_before_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("before.study");
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pruning.sqlite"), &study).unwrap();
+    let name = study.to_str().unwrap();
+    let (before, models) = (14, 20);
+    metaqnn(&["resume", name, "--models", &models.to_string(), "--workers", "1"]);
+    let trials = log(&study);
+    assert_eq!(trials.len(), models);
+    let stopped = trials[..before].iter().find(|trial| trial["state"] == "pruned").unwrap();
+    let words = stopped["stopped"].as_str().unwrap();
+    assert!(words.starts_with("validation accuracy"), "{words}");
+    assert!(text(&["show", name, &stopped["trial"].to_string()]).contains(words));
+    // The log of before gives the agent of before, whose proposals the new trials are.
+    let shown = verify(&study);
+    assert_eq!(shown["verified_events"], shown["events"]);
+    // Stopped by the same rule as before, but said with numbers.
+    let new: Vec<&Value> = trials[before..].iter().filter(|trial| trial["state"] == "pruned").collect();
+    assert!(!new.is_empty() && new.iter().all(|trial| trial["stopped"]["kind"] == "behind"), "{trials:?}");
+}
 
 /// Forty curves of six epochs that rise to 0.02, 0.04, …, in percents, with columns in disorder and values missing.
 fn curves() -> String {

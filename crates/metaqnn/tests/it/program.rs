@@ -70,13 +70,26 @@ fn one_seed_and_one_worker_give_one_log() {
 #[cfg(unix)]
 #[test]
 fn a_killed_study_goes_on_with_nothing_lost() {
+    kill_and_resume(&[]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_study_with_early_stopping_goes_on_with_nothing_lost() {
+    kill_and_resume(&crate::early_stop::STOPPING);
+}
+
+/// Kills a search with `more` settings in the middle, resumes it, and compares it with one that was not killed.
+#[cfg(unix)]
+fn kill_and_resume(more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("killed.study");
     let whole = folder.path().join("whole.study");
-    search(&whole, &["--models", "8", "--workers", "1", "--seed", "3"]);
-    let mut arguments = vec!["search", "--models", "8", "--workers", "1", "--seed", "3"];
-    arguments.extend(["--study", study.to_str().unwrap()]);
+    let run = [&["--models", "8", "--workers", "1", "--seed", "3"], more].concat();
+    search(&whole, &run);
+    let mut arguments = vec!["search", "--study", study.to_str().unwrap()];
     arguments.extend(TINY);
+    arguments.extend(run);
     let mut child = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
         .args(&arguments)
         .stdout(Stdio::null())
