@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
         command: "space check lines.txt",
     },
     Case { what: "a file of architectures that is not there", make: |_| {}, command: "space check lines.txt" },
-    Case { what: "a mistyped setting", make: |_| {}, command: "search --set pruning.epochs=3" },
+    Case { what: "a mistyped setting", make: |_| {}, command: "search --set search.model=30" },
     Case { what: "a setting out of its range", make: |_| {}, command: "search --set training.learning_rate=-1" },
     Case { what: "a setting of another kind", make: |_| {}, command: "search --set training.epochs=many" },
     Case { what: "a setting without a value", make: |_| {}, command: "search --set training.epochs" },
