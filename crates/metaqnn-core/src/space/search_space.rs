@@ -237,9 +237,6 @@ impl DecisionProcess for SearchSpace {
     }
 
     fn features(&self, actions: &[BuildAction]) -> Vec<Feature> {
-        if std::env::var("FALLBACK").is_ok() {
-            return crate::agent::sequence_features(actions);
-        }
         self.architecture(actions).map(|architecture| features(&architecture, self.input)).unwrap_or_default()
     }
 }

@@ -157,7 +157,9 @@ fn a_trial_is_shown_with_its_curve_and_the_q_values_then() {
         assert!(page.contains(expected), "{expected}");
     }
     assert!(get(address, "/study/1/trial/9").contains("failed to learn: validation accuracy 0.1000"));
-    assert!(get(address, "/study/1/trial/7").contains("its accuracy 0.3000 is behind the 0.4000 that others had reached"));
+    assert!(
+        get(address, "/study/1/trial/7").contains("its accuracy 0.3000 is behind the 0.4000 that others had reached")
+    );
 }
 
 #[test]
