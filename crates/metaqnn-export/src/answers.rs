@@ -1,5 +1,6 @@
 //! Images with the answers of the model that was scored: what every export is compared with.
 
+use metaqnn_core::study::predicted_class;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -132,12 +133,7 @@ pub fn probabilities(logits: &[Vec<f32>], classes: usize) -> Vec<f32> {
 
 /// The most probable class of each row, of equally probable ones the first.
 pub fn predicted_classes(probabilities: &[f32], classes: usize) -> impl Iterator<Item = usize> {
-    probabilities.chunks(classes.max(1)).map(|row| {
-        let best = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (class, &probability)| {
-            if probability > best.1 { (class, probability) } else { best }
-        });
-        best.0
-    })
+    probabilities.chunks(classes.max(1)).map(predicted_class)
 }
 
 /// The share of images whose most probable class is their label.

@@ -3,7 +3,7 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use metaqnn_core::graph::Graph;
-use metaqnn_core::study::Accuracy;
+use metaqnn_core::study::{Accuracy, predicted_class};
 use metaqnn_data::{Batches, LabelledImages, Normalizer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -49,12 +49,7 @@ impl Predictions {
 
     /// The most probable class of each image, of equally probable ones the first.
     pub fn predicted_classes(&self) -> impl ExactSizeIterator<Item = usize> {
-        self.probabilities().map(|row| {
-            let best = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (class, &probability)| {
-                if probability > best.1 { (class, probability) } else { best }
-            });
-            best.0
-        })
+        self.probabilities().map(predicted_class)
     }
 
     /// The share of images whose most probable class is the one of `labels`.

@@ -1,5 +1,7 @@
 //! How many of the best networks answer best together.
 
+use super::predicted_class::predicted_class;
+
 /// The best networks that are to answer together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EnsembleChoice {
@@ -39,12 +41,7 @@ fn measured(sums: &[f64], members: usize, labels: &[u16], classes: usize) -> Ens
     let (mut right, mut log_loss) = (0, 0.0);
     for (row, &label) in sums.chunks_exact(classes.max(1)).zip(labels) {
         let of_label = row.get(usize::from(label)).copied().unwrap_or(0.0);
-        // Of equally probable classes the first is the answer, as everywhere.
-        let answer = row
-            .iter()
-            .enumerate()
-            .fold((0, f64::NEG_INFINITY), |best, (class, &sum)| if sum > best.1 { (class, sum) } else { best });
-        right += usize::from(answer.0 == usize::from(label));
+        right += usize::from(predicted_class(row) == usize::from(label));
         log_loss -= (of_label / members as f64).max(f64::MIN_POSITIVE).ln();
     }
     let images = labels.len().max(1) as f64;
