@@ -9,6 +9,7 @@
 //! - `study_file`: creating, opening and closing, [`StudyFile`].
 //! - `storage`: what is written, and when it is refused: [`Storage`](metaqnn_core::ports::Storage) for [`StudyFile`].
 //! - `study_reader`: what can be asked of a study, [`StudyReader`].
+//! - `beside`: the names of files beside a study.
 //! - `running`: what is in training now, in a file beside the study, [`RunningState`].
 //! - `rows`: how values are laid down in columns and read back.
 //! - `error`: [`StoreError`], each naming the file and what to do.
@@ -56,6 +57,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod beside;
 mod costs;
 mod error;
 mod lock;
@@ -69,6 +71,7 @@ mod study_reader;
 #[cfg(test)]
 mod speed;
 
+pub use beside::beside;
 pub use costs::{Cost, Costs};
 pub use error::StoreError;
 pub use lock::utc;

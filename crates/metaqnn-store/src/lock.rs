@@ -1,12 +1,12 @@
 //! The lock that the one coordinator of a study holds.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::beside::beside;
 use crate::error::StoreError;
 
 /// An exclusive lock on `<study>.lock`.
@@ -58,9 +58,7 @@ impl Drop for CoordinatorLock {
 }
 
 fn lock_path(study: &Path) -> PathBuf {
-    let mut path = OsString::from(study);
-    path.push(".lock");
-    path.into()
+    beside(study, ".lock")
 }
 
 /// Whether `path` still names the open `file`.

@@ -3,7 +3,6 @@
 //! It is no part of the study: nothing is rebuilt from it, and it is gone when the run has ended. That is why it is not a table of
 //! the study (docs/decisions/0004).
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,8 @@ use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{CurvePoint, TrialNumber};
 use serde::{Deserialize, Serialize};
+
+use crate::beside::beside;
 
 /// Between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -230,12 +231,6 @@ fn running_path(study: &Path) -> PathBuf {
 
 fn temporary_path(study: &Path) -> PathBuf {
     beside(study, ".running.tmp")
-}
-
-fn beside(study: &Path, suffix: &str) -> PathBuf {
-    let mut path = OsString::from(study);
-    path.push(suffix);
-    path.into()
 }
 
 fn now() -> f64 {

@@ -1,11 +1,11 @@
 //! Which SQLite file is a study, and how one of an older schema becomes one of the current schema.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::beside::beside;
 use crate::error::StoreError;
 
 /// SQLite's `application_id` of a study: the letters MQNN.
@@ -153,9 +153,7 @@ fn check_length(page_size: i32, path: &Path) -> Result<(), StoreError> {
 
 /// Where SQLite keeps the write-ahead log of the database at `path`.
 pub(crate) fn log_path(path: &Path) -> PathBuf {
-    let mut log = OsString::from(path);
-    log.push("-wal");
-    log.into()
+    beside(path, "-wal")
 }
 
 /// Refuses what is plainly no study, before SQLite is asked.

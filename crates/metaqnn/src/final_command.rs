@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use metaqnn_core::ports::{CandidateJob, CandidateLength, FinalJob, Storage};
+use metaqnn_core::ports::{CandidateLength, Storage};
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::study::{Finalist, PlannedTraining, plan_final_trainings};
 use metaqnn_exec::WorkerPool;
@@ -17,7 +17,7 @@ use metaqnn_train::ComputeDevice;
 use crate::arguments::FinalArguments;
 use crate::ensemble::{self, Measuring};
 use crate::final_budget::{Budget, measure_epoch};
-use crate::final_jobs::{FinalJobs, Stage, checkpoint, remove_checkpoints};
+use crate::final_jobs::{FinalJobs, Stage, candidate_job, checkpoint, final_job, remove_checkpoints};
 use crate::final_table::FinalTable;
 use crate::run::{INTERRUPTED, watch_for_interrupt};
 use crate::{display, setup};
@@ -172,7 +172,7 @@ impl FinalTrainings {
         let Some(first) = finalists.first() else { return Ok(finalists) };
         let Some(trial) = ranked.iter().find(|trial| trial.record.trial == first.trial) else { return Ok(finalists) };
         eprintln!("measuring how fast trial {} trains", first.trial);
-        let job = self.candidate_job(trial, 1);
+        let job = candidate_job(&self.file, trial, CandidateLength::Epochs(1));
         let [all, train] = self.images.map(|images| images as f64);
         if let Some(seconds) = measure_epoch(&mut self.pool()?, job, budget.seconds, &self.interrupted)? {
             let slower = seconds * all / train / first.seconds_an_epoch.max(1e-9);
@@ -265,8 +265,7 @@ impl FinalTrainings {
     }
 
     fn pool(&self) -> Result<WorkerPool> {
-        let program = std::env::current_exe().context("the program's own file is not found")?;
-        Ok(WorkerPool::start(program, self.setup.clone(), 1, self.settings.search.threads)?)
+        setup::start_workers(self.setup.clone(), 1, self.settings.search.threads)
     }
 
     /// Trains a network on the training images and validates it, then on all, and measures it; gives why that failed, where it did,
@@ -277,22 +276,14 @@ impl FinalTrainings {
         trial: &StoredTrial,
         pool: &mut WorkerPool,
     ) -> Result<Option<Vec<String>>> {
-        let number = planned.trial;
         if planned.candidate_epochs > 0 && !self.was_validated(trial)? {
-            let job = Job::Candidate(self.candidate_job(trial, planned.candidate_epochs));
-            let failures = self.work(job, "validation", pool)?;
+            let job = candidate_job(&self.file, trial, CandidateLength::Epochs(planned.candidate_epochs));
+            let failures = self.work(Job::Candidate(job), "validation", pool)?;
             if failures.as_ref().is_none_or(|failures| !failures.is_empty()) {
                 return Ok(failures);
             }
         }
-        let job = FinalJob {
-            trial: number,
-            architecture: trial.record.architecture.clone(),
-            seed: trial.record.seed,
-            time_limit_seconds: None,
-            epochs: Some(planned.final_epochs),
-            checkpoint: Some(checkpoint(&self.file, Stage::Final, number)),
-        };
+        let job = final_job(&self.file, trial, Some(planned.final_epochs), None);
         self.work(Job::Final(job), "final training", pool)
     }
 
@@ -302,17 +293,6 @@ impl FinalTrainings {
         let candidates = self.file.candidates()?;
         let Some(candidate) = candidates.iter().find(|candidate| candidate.trial == number) else { return Ok(false) };
         Ok(candidate.valid_accuracy.is_none() || self.file.reader().validation_probabilities(number)?.is_some())
-    }
-
-    fn candidate_job(&self, trial: &StoredTrial, epochs: u32) -> CandidateJob {
-        let record = &trial.record;
-        CandidateJob {
-            trial: record.trial,
-            architecture: record.architecture.clone(),
-            seed: record.seed,
-            length: CandidateLength::Epochs(epochs),
-            checkpoint: Some(checkpoint(&self.file, Stage::Candidate, record.trial)),
-        }
     }
 
     fn work(&mut self, job: Job, what: &str, pool: &mut WorkerPool) -> Result<Option<Vec<String>>> {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use metaqnn_core::ports::{JobError, Storage};
+use metaqnn_core::ports::{CandidateJob, CandidateLength, FinalJob, JobError, Storage};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{CandidateRecord, FinalRecord, TrialNumber};
 use metaqnn_exec::protocol::Job;
 use metaqnn_exec::{PoolEvent, WorkerPool};
-use metaqnn_store::StudyFile;
+use metaqnn_store::{StoredTrial, StudyFile, beside};
 
 use crate::progress::Progress;
 use crate::run::RunClock;
@@ -34,15 +34,43 @@ pub(crate) fn checkpoint(file: &StudyFile, stage: Stage, trial: TrialNumber) -> 
         Stage::Candidate => "candidate",
         Stage::Final => "final",
     };
-    let mut path = file.path().as_os_str().to_owned();
-    path.push(format!(".{stage}-{trial}.checkpoint"));
-    path.into()
+    beside(file.path(), &format!(".{stage}-{trial}.checkpoint"))
 }
 
 /// Removes what a stored result has made useless.
 pub(crate) fn remove_checkpoints(file: &StudyFile, trial: TrialNumber) {
     for stage in [Stage::Candidate, Stage::Final] {
         metaqnn_train::remove_checkpoint(&checkpoint(file, stage, trial));
+    }
+}
+
+/// The training of `trial` on the training images alone, to be validated.
+pub(crate) fn candidate_job(file: &StudyFile, trial: &StoredTrial, length: CandidateLength) -> CandidateJob {
+    let record = &trial.record;
+    CandidateJob {
+        trial: record.trial,
+        architecture: record.architecture.clone(),
+        seed: record.seed,
+        length,
+        checkpoint: Some(checkpoint(file, Stage::Candidate, record.trial)),
+    }
+}
+
+/// The training of `trial` on all of them, for the epochs of the settings where neither a number of epochs nor a time is given.
+pub(crate) fn final_job(
+    file: &StudyFile,
+    trial: &StoredTrial,
+    epochs: Option<u32>,
+    time_limit_seconds: Option<f64>,
+) -> FinalJob {
+    let record = &trial.record;
+    FinalJob {
+        trial: record.trial,
+        architecture: record.architecture.clone(),
+        seed: record.seed,
+        time_limit_seconds,
+        epochs,
+        checkpoint: Some(checkpoint(file, Stage::Final, record.trial)),
     }
 }
 

@@ -1,13 +1,13 @@
 //! After the search: a network is chosen among candidates, trained on all training data and measured once on the test data.
 
 use anyhow::Result;
-use metaqnn_core::ports::{CandidateJob, CandidateLength, FinalJob, Storage};
+use metaqnn_core::ports::{CandidateLength, Storage};
 use metaqnn_core::study::{FinishedNetwork, choose_candidates};
 use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::Job;
 use metaqnn_store::StoredTrial;
 
-use crate::final_jobs::{FinalJobs, Stage, checkpoint};
+use crate::final_jobs::{FinalJobs, candidate_job, final_job};
 use crate::run::Run;
 use crate::{display, setup};
 
@@ -80,12 +80,7 @@ impl Run {
             })
         };
         eprintln!("choosing among {}, each trained for longer", display::count(candidates.len() as u64, "candidate"));
-        let job = |candidate: &&StoredTrial| {
-            let record = &candidate.record;
-            let (trial, architecture, seed) = (record.trial, record.architecture.clone(), record.seed);
-            let checkpoint = Some(checkpoint(&self.file, Stage::Candidate, trial));
-            Job::Candidate(CandidateJob { trial, architecture, seed, length, checkpoint })
-        };
+        let job = |candidate: &&StoredTrial| Job::Candidate(candidate_job(&self.file, candidate, length));
         let jobs = candidates.iter().filter(|candidate| !was_trained(candidate)).map(job).collect();
         let pool = self.pool(workers, self.settings.search.threads)?;
         Ok(self.work(jobs, pool, "choosing a network")?.is_some())
@@ -106,14 +101,7 @@ impl Run {
         // Measuring on the test data takes its part, too.
         let time_limit_seconds = self.clock.seconds_left().map(|left| (0.97 * left - START_SECONDS).max(5.0));
         eprintln!("training trial {} on all training data: {}", record.trial, record.architecture);
-        let job = FinalJob {
-            trial: record.trial,
-            architecture: record.architecture.clone(),
-            seed: record.seed,
-            time_limit_seconds,
-            epochs: None,
-            checkpoint: Some(checkpoint(&self.file, Stage::Final, record.trial)),
-        };
+        let job = final_job(&self.file, chosen, None, time_limit_seconds);
         let pool = self.pool(1, setup::all_threads(&self.settings))?;
         self.work(vec![Job::Final(job)], pool, "final training")?;
         Ok(self.file.reader().trial(record.trial)?.filter(|trial| trial.test_accuracy.is_some()))

@@ -49,23 +49,37 @@ impl FinalTable {
     pub(crate) fn json(&self, study: &Path) -> Value {
         let networks: Vec<Value> = (1..).zip(&self.rows).map(|(rank, row)| row.json(rank)).collect();
         let ensemble = self.ensemble.as_ref().map(|ensemble| {
+            let figures = self.together(ensemble);
             let mut value = display::ensemble_json(ensemble);
             value["rank"] = json!("ensemble");
-            value["params"] = json!(self.sum(ensemble, |row| row.trial.record.params));
-            value["flops"] = json!(self.sum(ensemble, |row| row.trial.record.flops));
-            value["epochs"] = json!(self.sum(ensemble, |row| u64::from(row.measured.epochs)));
-            value["train_seconds"] = json!(self.members(ensemble).map(Row::seconds).sum::<f64>());
+            value["params"] = json!(figures.params);
+            value["flops"] = json!(figures.flops);
+            value["epochs"] = json!(figures.epochs);
+            value["train_seconds"] = json!(figures.seconds);
             value
         });
         json!({ "study": study, "networks": networks, "ensemble": ensemble })
     }
 
-    fn members<'a>(&'a self, ensemble: &'a EnsembleRecord) -> impl Iterator<Item = &'a Row> {
-        self.rows.iter().filter(|row| ensemble.members.contains(&row.measured.trial))
-    }
-
-    fn sum(&self, ensemble: &EnsembleRecord, of: impl Fn(&Row) -> u64) -> u64 {
-        self.members(ensemble).map(of).sum()
+    /// The figures of an ensemble: what its members cost is added up.
+    fn together(&self, ensemble: &EnsembleRecord) -> Figures {
+        let mut figures = Figures {
+            valid_accuracy: ensemble.valid_accuracy,
+            test_accuracy: ensemble.test_accuracy,
+            test_images: ensemble.test_images,
+            params: 0,
+            flops: 0,
+            epochs: 0,
+            seconds: 0.0,
+        };
+        for row in self.rows.iter().filter(|row| ensemble.members.contains(&row.measured.trial)) {
+            let member = row.figures();
+            figures.params += member.params;
+            figures.flops += member.flops;
+            figures.epochs += member.epochs;
+            figures.seconds += member.seconds;
+        }
+        figures
     }
 
     /// The table for people: errors in percent.
@@ -74,44 +88,13 @@ impl FinalTable {
             "{:>8} {:>5} {:>8} {:>7} {:>15} {:>9} {:>7} {:>6} {:>8}  architecture\n",
             "rank", "trial", "valid %", "test %", "95 % interval", "params", "MFLOPs", "epochs", "seconds"
         );
-        let mut line = |rank: &str, trial: &str, figures: Figures, architecture: &str| {
-            let (low, high) = wilson_interval(figures.test_accuracy, figures.test_images);
-            let percent = |accuracy: f64| format!("{:.2}", 100.0 * (1.0 - accuracy));
-            text += &format!(
-                "{rank:>8} {trial:>5} {:>8} {:>7} {:>15} {:>9} {:>7.2} {:>6} {:>8.1}  {architecture}\n",
-                figures.valid_accuracy.map_or("–".into(), percent),
-                percent(figures.test_accuracy),
-                format!("{} to {}", percent(high), percent(low)),
-                figures.params,
-                figures.flops as f64 / 1e6,
-                figures.epochs,
-                figures.seconds,
-            );
-        };
         for (rank, row) in (1..).zip(&self.rows) {
             let record = &row.trial.record;
-            let figures = Figures {
-                valid_accuracy: row.valid_accuracy(),
-                test_accuracy: row.measured.test_accuracy,
-                test_images: row.measured.test_images,
-                params: record.params,
-                flops: record.flops,
-                epochs: row.measured.epochs.into(),
-                seconds: row.seconds(),
-            };
-            line(&rank.to_string(), &record.trial.to_string(), figures, &record.architecture.to_string());
+            text += &row.figures().line(&rank.to_string(), &record.trial.to_string(), &record.architecture.to_string());
         }
         if let Some(ensemble) = &self.ensemble {
-            let figures = Figures {
-                valid_accuracy: ensemble.valid_accuracy,
-                test_accuracy: ensemble.test_accuracy,
-                test_images: ensemble.test_images,
-                params: self.sum(ensemble, |row| row.trial.record.params),
-                flops: self.sum(ensemble, |row| row.trial.record.flops),
-                epochs: self.sum(ensemble, |row| u64::from(row.measured.epochs)),
-                seconds: self.members(ensemble).map(Row::seconds).sum(),
-            };
-            line("ensemble", "", figures, &format!("of trials {}", display::members(ensemble)));
+            let members = format!("of trials {}", display::members(ensemble));
+            text += &self.together(ensemble).line("ensemble", "", &members);
         }
         text += &format!(
             "errors of {}, measured once; ranked by validation\n",
@@ -132,6 +115,28 @@ struct Figures {
     seconds: f64,
 }
 
+impl Figures {
+    /// The 95 % confidence interval of the test accuracy.
+    fn interval(&self) -> (f64, f64) {
+        wilson_interval(self.test_accuracy, self.test_images)
+    }
+
+    fn line(&self, rank: &str, trial: &str, architecture: &str) -> String {
+        let (low, high) = self.interval();
+        let percent = |accuracy: f64| format!("{:.2}", 100.0 * (1.0 - accuracy));
+        format!(
+            "{rank:>8} {trial:>5} {:>8} {:>7} {:>15} {:>9} {:>7.2} {:>6} {:>8.1}  {architecture}\n",
+            self.valid_accuracy.map_or("–".into(), percent),
+            percent(self.test_accuracy),
+            format!("{} to {}", percent(high), percent(low)),
+            self.params,
+            self.flops as f64 / 1e6,
+            self.epochs,
+            self.seconds,
+        )
+    }
+}
+
 impl Row {
     /// What it ranks by.
     fn validated(&self) -> (bool, f64) {
@@ -148,32 +153,36 @@ impl Row {
         }
     }
 
-    /// The 95 % confidence interval of the test accuracy.
-    fn interval(&self) -> (f64, f64) {
-        wilson_interval(self.measured.test_accuracy, self.measured.test_images)
-    }
-
-    /// Seconds of both trainings.
-    fn seconds(&self) -> f64 {
-        self.measured.train_seconds + self.candidate.as_ref().map_or(0.0, |candidate| candidate.train_seconds)
+    /// What its line says; the seconds are those of both trainings.
+    fn figures(&self) -> Figures {
+        Figures {
+            valid_accuracy: self.valid_accuracy(),
+            test_accuracy: self.measured.test_accuracy,
+            test_images: self.measured.test_images,
+            params: self.trial.record.params,
+            flops: self.trial.record.flops,
+            epochs: self.measured.epochs.into(),
+            seconds: self.measured.train_seconds
+                + self.candidate.as_ref().map_or(0.0, |candidate| candidate.train_seconds),
+        }
     }
 
     fn json(&self, rank: usize) -> Value {
-        let record = &self.trial.record;
-        let (low, high) = self.interval();
+        let (record, figures) = (&self.trial.record, self.figures());
+        let (low, high) = figures.interval();
         json!({
             "rank": rank,
             "trial": record.trial,
             "architecture": record.architecture,
-            "valid_accuracy": self.valid_accuracy(),
-            "test_accuracy": self.measured.test_accuracy,
+            "valid_accuracy": figures.valid_accuracy,
+            "test_accuracy": figures.test_accuracy,
             "test_interval": [low, high],
-            "test_images": self.measured.test_images,
-            "params": record.params,
-            "flops": record.flops,
+            "test_images": figures.test_images,
+            "params": figures.params,
+            "flops": figures.flops,
             "candidate_epochs": self.candidate.as_ref().map(|candidate| candidate.epochs),
-            "epochs": self.measured.epochs,
-            "train_seconds": self.seconds(),
+            "epochs": figures.epochs,
+            "train_seconds": figures.seconds,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use metaqnn_core::ports::{Storage, TrialJob};
 use metaqnn_core::settings::Settings;
 use metaqnn_core::study::{Ask, EventKind, EventRecord, Study, TrialStopping};
@@ -115,14 +115,13 @@ impl Run {
     }
 
     pub(crate) fn pool(&self, workers: usize, threads: u32) -> Result<WorkerPool> {
-        let setup = WorkerSetup {
+        let worker = WorkerSetup {
             data: self.data.clone(),
             data_dir: self.data_dir.display().to_string(),
             image_size: self.image_size.to_string(),
             settings: self.settings_text.clone(),
         };
-        let program = std::env::current_exe().context("the program's own file is not found")?;
-        Ok(WorkerPool::start(program, setup, workers, threads)?)
+        setup::start_workers(worker, workers, threads)
     }
 
     /// Whether another trial is to be begun.

@@ -10,6 +10,8 @@ use metaqnn_core::study::StudyHeader;
 use metaqnn_data::{
     DEFAULT_SPLIT_SEED, DataArgument, DataSet, ImageSize, LoadedData, SplitSettings, data_dir, load_argument,
 };
+use metaqnn_exec::WorkerPool;
+use metaqnn_exec::protocol::WorkerSetup;
 use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
@@ -46,6 +48,12 @@ pub(crate) fn document_of_study(path: &Path, header: &StudyHeader) -> Result<Doc
 /// The checked settings of a document.
 pub(crate) fn checked(document: &DocumentMut) -> Result<Settings> {
     Settings::from_toml(&document.to_string()).context("the settings are not valid")
+}
+
+/// Starts so many worker processes of this program.
+pub(crate) fn start_workers(worker: WorkerSetup, workers: usize, threads: u32) -> Result<WorkerPool> {
+    let program = std::env::current_exe().context("the program's own file is not found")?;
+    Ok(WorkerPool::start(program, worker, workers, threads)?)
 }
 
 /// Worker processes of a search.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use metaqnn_store::RunningState;
+use metaqnn_store::{RunningState, beside};
 use tokio::sync::watch;
 
 use super::draw::{self, Drawn, QHistory};
@@ -227,9 +227,7 @@ impl Fingerprint {
     fn of(path: &Path) -> Self {
         let path = path.canonicalize().unwrap_or_else(|_| path.into());
         Fingerprint(["", "-wal", ".running"].map(|suffix| {
-            let mut name = path.clone().into_os_string();
-            name.push(suffix);
-            let metadata = fs::metadata(name).ok()?;
+            let metadata = fs::metadata(beside(&path, suffix)).ok()?;
             Some((metadata.len(), metadata.modified().ok()))
         }))
     }
