@@ -40,16 +40,17 @@ pub(crate) fn studies(site: &Site) -> Markup {
                 @let view = &state.view;
                 @let models = view.models().count() as u64;
                 @let (text, class) = standing(study, &state);
-                @let best = view.best(1).first().copied().cloned();
+                @let best = view.best(1);
+                @let best = best.first().copied();
                 tr {
                     td.words { a id=(format!("study-{}", study.number)) href=(format!("/study/{}", study.number)) { (view.name()) } }
                     td.words { (view.header.data) }
                     td.words { (view.agent()) }
                     td { (view.header.seed) }
                     td { (models) }
-                    td { (epsilon(&state).map_or_else(|| "–".into(), |epsilon| format!("{epsilon:.2}"))) }
-                    td { (percent(best.as_ref().and_then(valid_accuracy))) }
-                    td { @if let Some(best) = &best { (trial_link(study.number, best.record.trial)) } }
+                    td { (page::epsilon(&state)) }
+                    td { (percent(best.and_then(valid_accuracy))) }
+                    td { @if let Some(best) = best { (trial_link(study.number, best.record.trial)) } }
                     td { (duration(view.run_seconds)) }
                     td { (time_left(&state, models)) }
                     td.words { span.standing.(class) title=(text) { (short(class)) } }
@@ -57,10 +58,6 @@ pub(crate) fn studies(site: &Site) -> Markup {
             } }
         } }
     }
-}
-
-fn epsilon(state: &StudyState) -> Option<f64> {
-    state.run().and_then(|run| run.epsilon).or_else(|| state.view.trials.last().map(|trial| trial.epsilon))
 }
 
 fn short(class: &str) -> &str {

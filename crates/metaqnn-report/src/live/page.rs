@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use metaqnn_core::study::TrialNumber;
 
-use super::watch::{Site, Watched};
+use super::watch::{Site, StudyState, Watched};
 
 /// The style: that of the report and its figures, and what the live view adds.
 pub(crate) const STYLE: &str =
@@ -23,15 +23,7 @@ pub(crate) fn page(site: &Site, title: &str, here: Option<&Watched>, body: &Mark
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – metaqnn" }
-                link rel="icon" href="data:,";
-                link rel="stylesheet" href="/assets/live.css";
-                script src="/assets/theme.js" {}
-                script src="/assets/live.js" defer {}
-            }
+            (head(title, &html! { script src="/assets/theme.js" {} script src="/assets/live.js" defer {} }))
             body {
                 a.skip href="#main" { "To the content" }
                 header.top {
@@ -53,6 +45,27 @@ pub(crate) fn page(site: &Site, title: &str, here: Option<&Watched>, body: &Mark
             }
         }
     }
+}
+
+/// What a page says of itself, with the scripts that it needs.
+fn head(title: &str, scripts: &Markup) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            title { (title) " – metaqnn" }
+            link rel="icon" href="data:,";
+            link rel="stylesheet" href="/assets/live.css";
+            (scripts)
+        }
+    }
+}
+
+/// ε of the next trial where a run goes on, else that of the last one; a dash before the first.
+pub(crate) fn epsilon(state: &StudyState) -> String {
+    let of_last = || state.view.trials.last().map(|trial| trial.epsilon);
+    let epsilon = state.run().and_then(|run| run.epsilon).or_else(of_last);
+    epsilon.map_or_else(|| "–".into(), |epsilon| format!("{epsilon:.2}"))
 }
 
 /// The name of a study's file.
@@ -88,13 +101,7 @@ pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – metaqnn" }
-                link rel="icon" href="data:,";
-                link rel="stylesheet" href="/assets/live.css";
-            }
+            (head(title, &html! {}))
             body { main { h1 { (title) } p { (text) } p { a href="/" { "To the beginning" } } } }
         }
     };

@@ -57,17 +57,17 @@ pub(crate) fn status(study: &Watched) -> Markup {
     let models = view.models().count() as u64;
     let (model_limit, budget) = view.limits();
     let run_seconds = state.run().and_then(|run| run.run_seconds).unwrap_or(0.0).max(view.run_seconds);
-    let epsilon = state.run().and_then(|run| run.epsilon).or_else(|| view.trials.last().map(|trial| trial.epsilon));
-    let best = view.best(1).first().copied().cloned();
+    let best = view.best(1);
+    let best = best.first().copied();
     let of = |limit: u64| if limit > 0 { format!("{models} of {limit}") } else { models.to_string() };
     html! {
         p.standing.(class) { (standing) }
         (facts(&[
             ("models trained", html! { (of(model_limit)) }),
-            ("ε", html! { (epsilon.map_or_else(|| "–".into(), |epsilon| format!("{epsilon:.2}"))) }),
+            ("ε", html! { (page::epsilon(&state)) }),
             ("best accuracy", html! {
-                (percent(best.as_ref().and_then(valid_accuracy)))
-                @if let Some(best) = &best { " " span.soft { "trial " (trial_link(study.number, best.record.trial)) } }
+                (percent(best.and_then(valid_accuracy)))
+                @if let Some(best) = best { " " span.soft { "trial " (trial_link(study.number, best.record.trial)) } }
             }),
             ("time run", html! {
                 (duration(run_seconds)) @if budget > 0.0 { span.soft { " of " (duration(budget)) } }

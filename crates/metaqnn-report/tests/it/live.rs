@@ -12,7 +12,7 @@ use metaqnn_core::study::{CurvePoint, TrialNumber};
 use metaqnn_report::live::{LiveError, LiveOptions, LiveView};
 use metaqnn_store::{RunningFile, StudyFile};
 
-use crate::studies::{finished, grown, header};
+use crate::studies::{finished, grown, header, made, no_whole_studies, of_schema_1};
 
 fn options() -> LiveOptions {
     LiveOptions { port: 0, ..LiveOptions::default() }
@@ -357,37 +357,23 @@ fn what_is_no_whole_study_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let whole = finished(folder.path(), "whole.study", 30, 7);
     let bytes = fs::read(&whole).unwrap();
-    let make = |name: &str, content: &[u8]| {
-        let path = folder.path().join(name);
-        fs::write(&path, content).unwrap();
-        path
-    };
     // The copy of a study in the middle of a transaction: without the log beside it, and with the journal mode of one.
     let running = folder.path().join("running.study");
     let mut study = grown(&running, 8);
     study.add(3);
-    let torn = make("torn.study", &fs::read(&running).unwrap()[..4096 * 3]);
-    let cases = [
-        (make("empty.study", b""), "an empty file"),
-        (make("text.study", "no study\n".repeat(200).as_bytes()), "not a metaqnn study"),
-        (make("half.study", &bytes[..bytes.len() / 2 / 4096 * 4096]), "damaged"),
-        (make("cut.study", &bytes[..bytes.len() - 1000]), "cut off"),
-        (torn, "damaged"),
-        (folder.path().join("absent.study"), "no such study"),
-    ];
+    let torn = made(folder.path(), "torn.study", &fs::read(&running).unwrap()[..4096 * 3]);
+    let mut cases = no_whole_studies(folder.path(), &bytes);
+    cases.push((torn, "damaged"));
     for (path, expected) in cases {
         let text = LiveView::open(&[whole.clone(), path.clone()], &options()).err().unwrap().to_string();
         assert!(text.contains(expected) && text.contains(&path.display().to_string()), "{text}");
     }
-    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-store/tests/fixtures/schema-1.sqlite");
-    let copy = folder.path().join("old.study");
-    fs::copy(old, &copy).unwrap();
-    let text = LiveView::open(&[copy], &options()).err().unwrap().to_string();
+    let text = LiveView::open(&[of_schema_1(folder.path())], &options()).err().unwrap().to_string();
     assert!(text.contains("its schema is 1") && text.contains("metaqnn resume"), "{text}");
     // `user_version`, the schema, stands at byte 60.
     let mut newer = bytes.clone();
     newer[60..64].copy_from_slice(&999i32.to_be_bytes());
-    let text = LiveView::open(&[make("newer.study", &newer)], &options()).err().unwrap().to_string();
+    let text = LiveView::open(&[made(folder.path(), "newer.study", &newer)], &options()).err().unwrap().to_string();
     assert!(text.contains("its schema is 999") && text.contains("update metaqnn"), "{text}");
 }
 

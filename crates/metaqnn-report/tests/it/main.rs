@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use metaqnn_report::{Report, ReportError, StudyView};
 use metaqnn_store::StudyFile;
 
-use studies::{finished, grown, header};
+use studies::{finished, grown, header, no_whole_studies, of_schema_1};
 
 fn html(path: &Path) -> String {
     Report::of(&[path.into()]).unwrap().html()
@@ -139,30 +139,15 @@ fn several_studies_are_compared_by_data_and_agent() {
 fn what_is_no_whole_study_is_named_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let whole = finished(folder.path(), "whole.study", 30, 7);
-    let bytes = fs::read(&whole).unwrap();
-    let make = |name: &str, content: &[u8]| {
-        let path = folder.path().join(name);
-        fs::write(&path, content).unwrap();
-        path
-    };
-    let cases = [
-        (make("empty.study", b""), "an empty file"),
-        (make("text.study", "no study\n".repeat(200).as_bytes()), "not a metaqnn study"),
-        (make("half.study", &bytes[..bytes.len() / 2 / 4096 * 4096]), "damaged"),
-        (make("cut.study", &bytes[..bytes.len() - 1000]), "cut off"),
-        (folder.path().join("absent.study"), "no such study"),
-        (folder.path().to_path_buf(), "a folder"),
-    ];
+    let mut cases = no_whole_studies(folder.path(), &fs::read(&whole).unwrap());
+    cases.push((folder.path().to_path_buf(), "a folder"));
     for (path, expected) in cases {
         let error = Report::of(std::slice::from_ref(&path)).err().unwrap();
         let text = error.to_string();
         assert!(matches!(error, ReportError::Store(_)), "{text}");
         assert!(text.contains(expected) && text.contains(&path.display().to_string()), "{text}");
     }
-    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-store/tests/fixtures/schema-1.sqlite");
-    let copy = folder.path().join("old.study");
-    fs::copy(old, &copy).unwrap();
-    let text = Report::of(&[copy]).err().unwrap().to_string();
+    let text = Report::of(&[of_schema_1(folder.path())]).err().unwrap().to_string();
     assert!(text.contains("its schema is 1") && text.contains("metaqnn resume"), "{text}");
 }
 

@@ -1,5 +1,6 @@
 //! Studies made by the project's own ask, tell and storage; only the accuracies are made up.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use metaqnn_core::early_stopping::StopReason;
@@ -113,4 +114,30 @@ fn evaluation(trial: TrialNumber, seed: u64) -> Evaluation {
         valid_accuracy: share * (1.0 - 0.5f64.powi(epoch as i32)),
     };
     Evaluation { outcome, curve: (1..=4).map(point).collect(), epochs: 4, tries: 1, train_seconds: 0.5 }
+}
+
+/// A file with this content.
+pub(crate) fn made(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+/// Files that are no whole study, with what is said of each; `whole` is the content of one that is.
+pub(crate) fn no_whole_studies(folder: &Path, whole: &[u8]) -> Vec<(PathBuf, &'static str)> {
+    vec![
+        (made(folder, "empty.study", b""), "an empty file"),
+        (made(folder, "text.study", "no study\n".repeat(200).as_bytes()), "not a metaqnn study"),
+        (made(folder, "half.study", &whole[..whole.len() / 2 / 4096 * 4096]), "damaged"),
+        (made(folder, "cut.study", &whole[..whole.len() - 1000]), "cut off"),
+        (folder.join("absent.study"), "no such study"),
+    ]
+}
+
+/// A study of the first schema.
+pub(crate) fn of_schema_1(folder: &Path) -> PathBuf {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-store/tests/fixtures/schema-1.sqlite");
+    let copy = folder.join("old.study");
+    fs::copy(old, &copy).unwrap();
+    copy
 }
