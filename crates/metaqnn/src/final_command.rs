@@ -122,9 +122,7 @@ impl FinalTrainings {
         if ranked.is_empty() {
             bail!("{}: no network of it has learned yet", arguments.study.display());
         }
-        let is_new = |trial: &&StoredTrial| {
-            trial.test_accuracy.is_none() && plan.iter().all(|planned| planned.trial != trial.record.trial)
-        };
+        let is_new = |trial: &&StoredTrial| plan.iter().all(|planned| planned.trial != trial.record.trial);
         let finalists: Vec<Finalist> = ranked.iter().filter(is_new).map(|trial| self.finalist(trial)).collect();
         if finalists.is_empty() || (!plan.is_empty() && arguments.models.is_none()) {
             if arguments.budget.is_some() {
@@ -150,7 +148,7 @@ impl FinalTrainings {
         if self.interrupted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let planned = plan_final_trainings(&finalists, epochs, share, seconds);
+        let planned = plan_final_trainings(&finalists, &self.file.finals()?, epochs, share, seconds);
         if let Some(first) = planned.first() {
             eprintln!(
                 "{} to train for {} each",
@@ -183,7 +181,7 @@ impl FinalTrainings {
 
     fn is_unfinished(&self, plan: &[PlannedTraining]) -> Result<bool> {
         let finals = self.file.finals()?;
-        Ok(plan.iter().any(|planned| finals.iter().all(|done| done.trial != planned.trial)))
+        Ok(plan.iter().any(|planned| !planned.is_done(&finals)))
     }
 
     /// Predicts the time of an epoch from that of the trial, which was measured.
@@ -218,7 +216,7 @@ impl FinalTrainings {
         let mut pool = None;
         for (place, planned) in (1..).zip(plan) {
             let trial = self.file.reader().trial(planned.trial)?.context("a planned trial is not in the study")?;
-            if trial.test_accuracy.is_some() {
+            if planned.is_done(&self.file.finals()?) {
                 remove_checkpoints(&self.file, planned.trial);
                 continue;
             }
@@ -276,7 +274,7 @@ impl FinalTrainings {
         trial: &StoredTrial,
         pool: &mut WorkerPool,
     ) -> Result<Option<Vec<String>>> {
-        if planned.candidate_epochs > 0 && !self.was_validated(trial)? {
+        if !self.was_validated(planned)? {
             let job = candidate_job(&self.file, trial, CandidateLength::Epochs(planned.candidate_epochs));
             let failures = self.work(Job::Candidate(job), "validation", pool)?;
             if failures.as_ref().is_none_or(|failures| !failures.is_empty()) {
@@ -287,12 +285,17 @@ impl FinalTrainings {
         self.work(Job::Final(job), "final training", pool)
     }
 
-    /// Whether there is nothing more to learn from validating it: it failed, or its probabilities are kept.
-    fn was_validated(&self, trial: &StoredTrial) -> Result<bool> {
-        let number = trial.record.trial;
+    /// Whether the validation that is planned is needed no more: it failed, or was as long and its probabilities are kept.
+    fn was_validated(&self, planned: &PlannedTraining) -> Result<bool> {
+        if planned.candidate_epochs == 0 {
+            return Ok(true);
+        }
         let candidates = self.file.candidates()?;
-        let Some(candidate) = candidates.iter().find(|candidate| candidate.trial == number) else { return Ok(false) };
-        Ok(candidate.valid_accuracy.is_none() || self.file.reader().validation_probabilities(number)?.is_some())
+        let validated = candidates.iter().find(|candidate| candidate.trial == planned.trial);
+        let Some(validated) = validated else { return Ok(false) };
+        Ok(validated.valid_accuracy.is_none()
+            || validated.epochs >= planned.candidate_epochs
+                && self.file.reader().validation_probabilities(planned.trial)?.is_some())
     }
 
     fn work(&mut self, job: Job, what: &str, pool: &mut WorkerPool) -> Result<Option<Vec<String>>> {

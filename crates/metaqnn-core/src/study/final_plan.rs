@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::FinalRecord;
 use super::trial::TrialNumber;
 
 /// A network that is to be trained fully. The plan is stored before anything is trained, so that a later run keeps to it.
@@ -13,6 +14,13 @@ pub struct PlannedTraining {
     pub candidate_epochs: u32,
     /// Epochs on training and validation images, after which it is measured on the test data.
     pub final_epochs: u32,
+}
+
+impl PlannedTraining {
+    /// Whether one of `finals` is what is planned, or longer. The final training of a search, whose time is short, may be less.
+    pub fn is_done(&self, finals: &[FinalRecord]) -> bool {
+        finals.iter().any(|done| done.trial == self.trial && done.epochs >= self.final_epochs)
+    }
 }
 
 /// A network that could be trained fully.
@@ -27,13 +35,25 @@ pub struct Finalist {
 /// Plans the training of `finalists`, best first, each for the same number of epochs: `epochs`, or what `budget_seconds` allow.
 ///
 /// `share` is what the validated training takes of the epochs of the final one. Under a budget as many networks are trained as can
-/// have half of `epochs`, at least one; the time is divided among them, so it can be more than `epochs` as well.
+/// have half of `epochs`, at least one; the time is divided among them, so it can be more than `epochs` as well. Those that `finals` has
+/// for as many epochs are left out, and their time is for the others.
 pub fn plan_final_trainings(
     finalists: &[Finalist],
+    finals: &[FinalRecord],
     epochs: u32,
     share: f64,
     budget_seconds: Option<f64>,
 ) -> Vec<PlannedTraining> {
+    let planned = divide(finalists, epochs, share, budget_seconds);
+    let is_open = |finalist: &&Finalist| {
+        planned.iter().all(|planned| planned.trial != finalist.trial || !planned.is_done(finals))
+    };
+    let open: Vec<Finalist> = finalists.iter().filter(is_open).copied().collect();
+    divide(&open, epochs, share, budget_seconds)
+}
+
+/// The plan for all `finalists`.
+fn divide(finalists: &[Finalist], epochs: u32, share: f64, budget_seconds: Option<f64>) -> Vec<PlannedTraining> {
     let (count, epochs) = match budget_seconds {
         None => (finalists.len(), epochs),
         Some(budget) => {
@@ -63,7 +83,7 @@ mod tests {
     }
 
     fn planned(share: f64, budget: Option<f64>) -> Vec<(u64, u32, u32)> {
-        let plan = plan_final_trainings(&finalists(), 20, share, budget);
+        let plan = plan_final_trainings(&finalists(), &[], 20, share, budget);
         plan.iter().map(|p| (p.trial.0, p.candidate_epochs, p.final_epochs)).collect()
     }
 
@@ -83,6 +103,27 @@ mod tests {
         // The best one, however short.
         assert_eq!(planned(0.0, Some(3.0)), [(4, 0, 3)]);
         assert_eq!(planned(0.2, Some(0.1)), [(4, 1, 1)]);
-        assert!(plan_final_trainings(&[], 20, 0.2, Some(9.0)).is_empty());
+        assert!(plan_final_trainings(&[], &[], 20, 0.2, Some(9.0)).is_empty());
+    }
+
+    #[test]
+    fn what_was_trained_for_as_long_is_left_out_and_what_was_trained_for_less_is_not() {
+        let trained = |trial, epochs| FinalRecord {
+            trial: TrialNumber(trial),
+            test_accuracy: 0.9,
+            test_images: 10,
+            epochs,
+            train_seconds: 1.0,
+            train_losses: Vec::new(),
+            weights: Vec::new(),
+        };
+        let planned = |finals: &[FinalRecord], budget| {
+            let plan = plan_final_trainings(&finalists(), finals, 20, 0.0, budget);
+            plan.iter().map(|planned| (planned.trial.0, planned.final_epochs)).collect::<Vec<_>>()
+        };
+        assert_eq!(planned(&[trained(2, 20)], None), [(4, 20), (9, 20)]);
+        assert_eq!(planned(&[trained(2, 19)], None), [(4, 20), (2, 20), (9, 20)]);
+        assert_eq!(planned(&[trained(2, 20)], Some(120.0)), [(4, 40), (9, 40)]);
+        assert_eq!(planned(&[trained(2, 20)], Some(240.0)), [(4, 40), (2, 40), (9, 40)]);
     }
 }

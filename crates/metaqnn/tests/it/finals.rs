@@ -24,21 +24,23 @@ fn data() -> (&'static str, String) {
 
 /// A study of five networks, none of them trained fully.
 fn searched(study: &Path) {
+    searched_with(study, &["final.enabled=false", "final.training.epochs=12"]);
+}
+
+fn searched_with(study: &Path, settings: &[&str]) {
     let (name, folder) = data();
     let small = [
         "training.train_images=300",
         "limits.mflops=2",
         "training.epochs=1",
         "training.min_steps=0",
-        "final.enabled=false",
         "final.training.train_images=1200",
-        "final.training.epochs=12",
         "final.training.min_steps=0",
     ];
     let mut arguments =
         vec!["search", name, "--data-dir", &folder, "--json", "--models", "5", "--workers", "1", "--seed", "3"];
     arguments.extend(["--study", study.to_str().unwrap()]);
-    arguments.extend(small.iter().flat_map(|setting| ["--set", setting]));
+    arguments.extend(small.iter().chain(settings).flat_map(|setting| ["--set", setting]));
     lines(&metaqnn(&arguments));
 }
 
@@ -195,4 +197,33 @@ fn a_budget_becomes_a_number_of_epochs_that_is_kept() {
     let nothing = metaqnn(&["final", "nowhere.study"]);
     assert_eq!(nothing.status.code(), Some(1));
     assert_eq!(metaqnn(&["final", study.to_str().unwrap(), "--models", "0"]).status.code(), Some(2));
+}
+
+/// The time of a search is short, and its best network has no more of it than a fair comparison with the others.
+#[test]
+fn the_final_training_of_a_search_is_made_again_where_the_others_have_more_epochs() {
+    if data().0 != "digits" {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("a.study");
+    searched_with(&study, &["final.training.epochs=1", "final.candidates=2"]);
+    let path = study.to_str().unwrap();
+    let table = |more: &[&str]| {
+        let arguments =
+            [&["final", path, "--data-dir", "unused", "--models", "2", "--threads", "1", "--json"], more].concat();
+        lines(&metaqnn(&arguments)).remove(0)["networks"].as_array().unwrap().clone()
+    };
+    let epochs = |networks: &[Value]| {
+        let of = |key: &str| networks.iter().map(|it| it[key].as_u64()).collect::<Vec<_>>();
+        (of("candidate_epochs"), of("epochs"))
+    };
+    table(&["--budget", "4s"]);
+    // Those for which no time was left.
+    let networks = table(&[]);
+    let (candidates, finals) = epochs(&networks);
+    assert_eq!(finals.len(), 2);
+    assert!(finals[0] > Some(1) && finals[0] == finals[1], "{finals:?}");
+    assert!(candidates[0].is_some() && candidates[0] == candidates[1], "{candidates:?}");
+    assert_eq!(epochs(&table(&[])), (candidates, finals), "nothing is trained again");
 }
