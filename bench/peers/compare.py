@@ -3,12 +3,14 @@
 
     bench/.venv/bin/python bench/peers/compare.py --data mnist fashion-mnist cifar10 --budgets 600 1800 --seeds 1 2 3
 
-One run follows the other, the contestants of a seed in turn. Budgets are in seconds and hold search and final training, not the test. Prints a table in
+One run follows the other, the contestants of a seed in turn; with --at-once N so many run at the same time, each with its own --threads: the contestants
+of a seed beside each other, so that whatever else the machine does touches them alike. Budgets are in seconds and hold search and final training, not the test. Prints a table in
 Markdown: test error in per cent, mean of the seeds with its standard error. A run whose result is in --out is not repeated, so that
 an interrupted comparison goes on. A peer whose packages are missing is named and left out. See bench/README.md for what to install.
 """
 
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -38,6 +40,7 @@ def main():
     parser.add_argument("--budgets", nargs="+", type=int, default=[600], metavar="SECONDS")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--at-once", type=int, default=1, help="runs at the same time (%(default)s)")
     parser.add_argument("--contestants", nargs="+", choices=[OURS, *PEERS], default=[OURS, *PEERS])
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parents[1] / "target"))
     parser.add_argument("--metaqnn", default=target / "release/metaqnn", help="(%(default)s)")
@@ -48,11 +51,10 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     contestants = [name for name in options.contestants if name == OURS or installed(options, name)]
     for budget in options.budgets:
-        for data in options.data:
-            for seed in options.seeds:
-                for name in contestants:
-                    result = run(options, name, data, budget, seed)
-                    print(f"{data}, {budget} s, seed {seed}, {name}: {error(result)}", file=sys.stderr, flush=True)
+        runs = [(name, data, budget, seed) for data in options.data for seed in options.seeds for name in contestants]
+        with concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
+            for (name, data, _, seed), result in zip(runs, pool.map(lambda it: run(options, *it), runs)):
+                print(f"{data}, {budget} s, seed {seed}, {name}: {error(result)}", file=sys.stderr, flush=True)
         print(table(options, contestants, budget))
 
 
@@ -92,20 +94,24 @@ def run(options, name: str, data: str, budget: int, seed: int) -> dict:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True, env=peer.environment(options.threads))
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        return {"failed": f"exit status {done.returncode}, see {log.name}"}
+        return {"problem": f"exit status {done.returncode}, see {log.name}"}
     result = json.loads(lines[-1]) | {"whole_seconds": round(time.monotonic() - began, 1)}
     file.write_text(json.dumps(result))
     return result
 
 
 def error(result: dict) -> str:
-    if "failed" in result:
-        return result["failed"]
+    if "problem" in result:
+        return result["problem"]
     return f"test error {100 * (1 - result['test_accuracy']):.2f} %, {result['whole_seconds']} s, {result['models']} networks"
 
 
+def threads(count: int) -> str:
+    return f"{count} thread" + "s" * (count != 1)
+
+
 def table(options, contestants: list[str], budget: int) -> str:
-    lines = [f"| {budget / 60:g} minutes, {options.threads} threads | " + " | ".join(options.data) + " |", "|---" * (len(options.data) + 1) + "|"]
+    lines = [f"| {budget / 60:g} minutes, {threads(options.threads)} | " + " | ".join(options.data) + " |", "|---" * (len(options.data) + 1) + "|"]
     for name in contestants:
         cells = []
         for data in options.data:

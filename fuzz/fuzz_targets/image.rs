@@ -27,7 +27,7 @@ fuzz_target!(
     |bytes: &[u8]| {
         lay(&FILE, bytes);
         // Half of the inputs for a grey model, half for one of colour: decoding twice would only take twice the time.
-        let channels = if bytes.len() % 2 == 0 { 1 } else { 3 };
+        let channels = if bytes.len().is_multiple_of(2) { 1 } else { 3 };
         let shape = ImageShape { channels, height: 8, width: 9 };
         match read_image(&FILE, shape, 255) {
             Ok(image) => assert_eq!(image.len(), shape.pixels()),

@@ -12,8 +12,14 @@ use rusqlite::types::Value;
 
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| scratch("study_values").join("a.study"));
 
+struct Study {
+    file: Vec<u8>,
+    /// Each with the table that it is of.
+    columns: Vec<(String, String)>,
+}
+
 /// A study with something in every table, its triggers dropped, so that it can be changed.
-static STUDY: LazyLock<(Vec<u8>, Vec<(String, String)>)> = LazyLock::new(|| {
+static STUDY: LazyLock<Study> = LazyLock::new(|| {
     lay(&FILE, include_bytes!("../../crates/metaqnn-store/tests/fixtures/schema-5.sqlite"));
     ask_everything(&FILE).expect("the fixture is a study of the current schema");
     let connection = Connection::open(&*FILE).expect("the fixture is a study");
@@ -28,12 +34,12 @@ static STUDY: LazyLock<(Vec<u8>, Vec<(String, String)>)> = LazyLock::new(|| {
     let columns =
         texts("SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'");
     drop(connection);
-    (std::fs::read(&*FILE).expect("the study can be read"), columns)
+    Study { file: std::fs::read(&*FILE).expect("the study can be read"), columns }
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    let (study, columns) = &*STUDY;
-    lay(&FILE, study);
+    let Study { file, columns } = &*STUDY;
+    lay(&FILE, file);
     let connection = Connection::open(&*FILE).expect("the study is sound");
     // It is of no use after a crash.
     let _ = connection
