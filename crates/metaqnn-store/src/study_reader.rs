@@ -1,13 +1,14 @@
 //! What can be asked of a study.
 
+mod final_phase;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metaqnn_core::study::{
-    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader,
-    TrialNumber, TrialRecord, wilson_interval,
+    EventKind, EventRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord, wilson_interval,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
@@ -331,115 +332,6 @@ impl StudyReader {
             })
         })?;
         Ok(counts.unwrap_or_default())
-    }
-
-    /// The candidates for the final training, best validation accuracy first, at equal accuracy the earlier trial first, those
-    /// that failed last, without their probabilities.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn candidates(&self) -> Result<Vec<CandidateRecord>, StoreError> {
-        let sql = "
-            SELECT trial, valid_accuracy, epochs, train_seconds
-            FROM candidate ORDER BY valid_accuracy DESC NULLS LAST, trial";
-        let mut candidates = Vec::new();
-        self.visit(sql, [], |row| {
-            candidates.push(CandidateRecord {
-                trial: TrialNumber(row.whole("trial")?),
-                valid_accuracy: row.get("valid_accuracy")?,
-                epochs: row.get("epochs")?,
-                train_seconds: row.get("train_seconds")?,
-                probabilities: Vec::new(),
-            });
-            Ok(true)
-        })?;
-        Ok(candidates)
-    }
-
-    /// A candidate's class probabilities of the validation images, images × classes; `None` where there are none of it.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn validation_probabilities(&self, trial: TrialNumber) -> Result<Option<Vec<f32>>, StoreError> {
-        let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
-        self.first("SELECT probabilities FROM validation WHERE trial = ?1", [number], |row| row.floats("probabilities"))
-    }
-
-    /// The ensemble of networks that were trained finally, where there is one.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn ensemble(&self) -> Result<Option<EnsembleRecord>, StoreError> {
-        let read = |row: &Decoder<'_>| {
-            let mut members = Vec::new();
-            self.visit("SELECT trial FROM ensemble_member ORDER BY place", [], |row| {
-                members.push(TrialNumber(row.whole("trial")?));
-                Ok(true)
-            })?;
-            Ok(EnsembleRecord {
-                members,
-                valid_accuracy: row.get("valid_accuracy")?,
-                test_accuracy: row.get("test_accuracy")?,
-                test_images: row.whole("test_images")?,
-            })
-        };
-        self.first("SELECT valid_accuracy, test_accuracy, test_images FROM ensemble", [], read)
-    }
-
-    /// The final trainings, best test accuracy first, at equal accuracy the earlier trial first, without their weights.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn finals(&self) -> Result<Vec<FinalRecord>, StoreError> {
-        let sql = "
-            SELECT trial, test_accuracy, test_images, epochs, train_seconds, train_losses
-            FROM final ORDER BY test_accuracy DESC, trial";
-        let mut finals = Vec::new();
-        self.visit(sql, [], |row| {
-            finals.push(FinalRecord {
-                trial: TrialNumber(row.whole("trial")?),
-                test_accuracy: row.get("test_accuracy")?,
-                test_images: row.whole("test_images")?,
-                epochs: row.get("epochs")?,
-                train_seconds: row.get("train_seconds")?,
-                train_losses: row.losses("train_losses")?,
-                weights: Vec::new(),
-            });
-            Ok(true)
-        })?;
-        Ok(finals)
-    }
-
-    /// The plan of what is trained fully, in the order in which it was made.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn final_plan(&self) -> Result<Vec<PlannedTraining>, StoreError> {
-        let mut plan = Vec::new();
-        self.visit("SELECT trial, candidate_epochs, final_epochs FROM final_plan ORDER BY place", [], |row| {
-            plan.push(PlannedTraining {
-                trial: TrialNumber(row.whole("trial")?),
-                candidate_epochs: row.get("candidate_epochs")?,
-                final_epochs: row.get("final_epochs")?,
-            });
-            Ok(true)
-        })?;
-        Ok(plan)
-    }
-
-    /// The weights, in safetensors format, that a trial's final training was measured with; `None` where there was none.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn final_weights(&self, trial: TrialNumber) -> Result<Option<Vec<u8>>, StoreError> {
-        let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
-        self.first("SELECT weights FROM final WHERE trial = ?1", [number], |row| row.get("weights"))
     }
 
     /// What ends the study as last raised by a later run; `None` where its settings hold.
