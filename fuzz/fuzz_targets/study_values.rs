@@ -20,7 +20,7 @@ struct Study {
 
 /// A study with something in every table, its triggers dropped, so that it can be changed.
 static STUDY: LazyLock<Study> = LazyLock::new(|| {
-    lay(&FILE, include_bytes!("../../crates/metaqnn-store/tests/fixtures/schema-5.sqlite"));
+    lay(&FILE, include_bytes!("../../crates/metaqnn-store/tests/fixtures/schema-6.sqlite"));
     ask_everything(&FILE).expect("the fixture is a study of the current schema");
     let connection = Connection::open(&*FILE).expect("the fixture is a study");
     let texts = |sql: &str| -> Vec<(String, String)> {

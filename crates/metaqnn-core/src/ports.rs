@@ -122,6 +122,8 @@ pub enum JobError {
 pub struct FinalEvaluation {
     /// Share of the test images classified right.
     pub test_accuracy: f64,
+    /// The mean of that share over the classes.
+    pub test_balanced_accuracy: f64,
     /// Number of test images.
     pub test_images: u64,
     /// Training loss of each epoch, from the first.

@@ -29,6 +29,11 @@ impl Encoder<'_> {
         if value.is_nan() { Err(self.refuse(what, "it is not a number")) } else { Ok(value) }
     }
 
+    /// The same of a number that may be missing.
+    pub(crate) fn real_or_none(self, what: &'static str, value: Option<f64>) -> Result<Option<f64>, StoreError> {
+        value.map(|value| self.real(what, value)).transpose()
+    }
+
     /// A failure as JSON.
     pub(crate) fn failure(self, failure: &Failure) -> Result<String, StoreError> {
         let refuse = |error: serde_json::Error| self.refuse("the failure", error);

@@ -36,6 +36,7 @@ impl Schema {
             include_str!("schema_3.sql"),
             include_str!("schema_4.sql"),
             include_str!("schema_5.sql"),
+            include_str!("schema_6.sql"),
         ],
     };
 

@@ -98,6 +98,7 @@ CREATE TABLE validation (
 CREATE TABLE final (
     trial         INTEGER PRIMARY KEY REFERENCES trial,
     test_accuracy ANY NOT NULL CHECK (typeof(test_accuracy) = 'real'),
+    test_balanced_accuracy ANY CHECK (typeof(test_balanced_accuracy) IN ('real', 'null')), -- NULL: measured by an earlier version
     test_images   INTEGER NOT NULL,
     epochs        INTEGER NOT NULL,
     train_seconds ANY NOT NULL CHECK (typeof(train_seconds) = 'real'),
@@ -110,6 +111,7 @@ CREATE TABLE ensemble (
     ensemble       INTEGER PRIMARY KEY CHECK (ensemble = 1),
     valid_accuracy ANY CHECK (typeof(valid_accuracy) IN ('real', 'null')),     -- NULL: not chosen on validation data
     test_accuracy  ANY NOT NULL CHECK (typeof(test_accuracy) = 'real'),
+    test_balanced_accuracy ANY CHECK (typeof(test_balanced_accuracy) IN ('real', 'null')), -- NULL: measured by an earlier version
     test_images    INTEGER NOT NULL
 ) STRICT;
 

@@ -193,14 +193,13 @@ impl<'a> Writer<'a> {
     fn candidate(&self, record: &CandidateRecord) -> Result<(), StoreError> {
         self.require(record.trial)?;
         let encoder = self.encoder;
-        let valid_accuracy = record.valid_accuracy.map(|accuracy| encoder.real("the validation accuracy", accuracy));
         self.execute(
             "INSERT INTO candidate (trial, valid_accuracy, epochs, train_seconds) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (trial) DO UPDATE SET
                  valid_accuracy = excluded.valid_accuracy, epochs = excluded.epochs, train_seconds = excluded.train_seconds",
             (
                 encoder.whole("the number of the trial", record.trial.0)?,
-                valid_accuracy.transpose()?,
+                encoder.real_or_none("the validation accuracy", record.valid_accuracy)?,
                 record.epochs,
                 encoder.real("the time of the training", record.train_seconds)?,
             ),
@@ -224,14 +223,17 @@ impl<'a> Writer<'a> {
             self.ensemble(None)?;
         }
         self.execute(
-            "INSERT INTO final (trial, test_accuracy, test_images, epochs, train_seconds, train_losses, weights)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO final
+                 (trial, test_accuracy, test_balanced_accuracy, test_images, epochs, train_seconds, train_losses, weights)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (trial) DO UPDATE SET
-                 test_accuracy = excluded.test_accuracy, test_images = excluded.test_images, epochs = excluded.epochs,
-                 train_seconds = excluded.train_seconds, train_losses = excluded.train_losses, weights = excluded.weights",
+                 test_accuracy = excluded.test_accuracy, test_balanced_accuracy = excluded.test_balanced_accuracy,
+                 test_images = excluded.test_images, epochs = excluded.epochs, train_seconds = excluded.train_seconds,
+                 train_losses = excluded.train_losses, weights = excluded.weights",
             (
                 trial,
                 encoder.real("the test accuracy", record.test_accuracy)?,
+                encoder.real_or_none("the balanced test accuracy", record.test_balanced_accuracy)?,
                 encoder.whole("the number of test images", record.test_images)?,
                 record.epochs,
                 encoder.real("the time of the training", record.train_seconds)?,
@@ -246,12 +248,13 @@ impl<'a> Writer<'a> {
         self.execute("DELETE FROM ensemble", [])?;
         let Some(record) = ensemble else { return Ok(()) };
         let encoder = self.encoder;
-        let valid_accuracy = record.valid_accuracy.map(|accuracy| encoder.real("the validation accuracy", accuracy));
         self.execute(
-            "INSERT INTO ensemble (ensemble, valid_accuracy, test_accuracy, test_images) VALUES (1, ?1, ?2, ?3)",
+            "INSERT INTO ensemble (ensemble, valid_accuracy, test_accuracy, test_balanced_accuracy, test_images)
+             VALUES (1, ?1, ?2, ?3, ?4)",
             (
-                valid_accuracy.transpose()?,
+                encoder.real_or_none("the validation accuracy", record.valid_accuracy)?,
                 encoder.real("the test accuracy", record.test_accuracy)?,
+                encoder.real_or_none("the balanced test accuracy", record.test_balanced_accuracy)?,
                 encoder.whole("the number of test images", record.test_images)?,
             ),
         )?;

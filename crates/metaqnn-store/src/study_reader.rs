@@ -25,13 +25,13 @@ const STATEMENT_CACHE: usize = 32;
 /// The columns of a [`StoredTrial`]; `CROSS JOIN` keeps SQLite from choosing another table for the outer loop.
 const TRIALS_FROM_TRIAL: &str = "
     SELECT trial.*, event.event, event.epsilon, event.q_table_hash, event.run_seconds,
-        final.test_accuracy, final.test_images
+        final.test_accuracy, final.test_balanced_accuracy, final.test_images
     FROM trial
     CROSS JOIN event ON event.trial = trial.trial AND event.kind = 'trial'
     LEFT JOIN final ON final.trial = trial.trial";
 const TRIALS_FROM_EVENT: &str = "
     SELECT trial.*, event.event, event.kind, event.epsilon, event.q_table_hash, event.run_seconds,
-        final.test_accuracy, final.test_images
+        final.test_accuracy, final.test_balanced_accuracy, final.test_images
     FROM event
     CROSS JOIN trial ON trial.trial = event.trial
     LEFT JOIN final ON final.trial = trial.trial
@@ -62,6 +62,8 @@ pub struct StoredTrial {
     pub record: TrialRecord,
     /// Accuracy on the test data, in [0, 1], once it was measured by a final training.
     pub test_accuracy: Option<f64>,
+    /// The mean of the accuracy over the classes, where it was measured too.
+    pub test_balanced_accuracy: Option<f64>,
     /// Number of test images on which that was.
     pub test_images: Option<u64>,
 }
@@ -365,6 +367,7 @@ impl StudyReader {
             run_seconds: row.get("run_seconds")?,
             record: self.trial_record(row, detail)?,
             test_accuracy: row.get("test_accuracy")?,
+            test_balanced_accuracy: row.get("test_balanced_accuracy")?,
             test_images: row.whole_or_none("test_images")?,
         })
     }

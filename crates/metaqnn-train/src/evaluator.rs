@@ -14,7 +14,7 @@ use metaqnn_core::ports::{
 };
 use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{Evaluation, Failure};
+use metaqnn_core::study::{Evaluation, Failure, balanced_accuracy};
 use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
 use crate::device::{ComputeDevice, DeviceError, parse_device};
@@ -147,6 +147,7 @@ impl NetworkEvaluator {
         let test = training.learner.predict(&data.test, &normalizer);
         Ok(FinalEvaluation {
             test_accuracy: test.accuracy(&data.test.labels).value(),
+            test_balanced_accuracy: balanced_accuracy(test.predicted_classes(), &data.test.labels),
             test_images: data.test.len() as u64,
             train_losses: training.curve.iter().map(|point| point.train_loss).collect(),
             epochs: training.epochs,

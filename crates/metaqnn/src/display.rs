@@ -16,6 +16,7 @@ pub(crate) fn trial_json(trial: &StoredTrial) -> Value {
         "valid_accuracy": record.evaluation.outcome.valid_accuracy(),
         "test_accuracy": trial.test_accuracy,
         "test_interval": trial.test_interval().map(|(low, high)| [low, high]),
+        "test_balanced_accuracy": trial.test_balanced_accuracy,
         "params": record.params,
         "flops": record.flops,
         "epochs": record.evaluation.epochs,
@@ -66,6 +67,7 @@ pub(crate) fn ensemble_json(ensemble: &EnsembleRecord) -> Value {
         "valid_accuracy": ensemble.valid_accuracy,
         "test_accuracy": ensemble.test_accuracy,
         "test_interval": [low, high],
+        "test_balanced_accuracy": ensemble.test_balanced_accuracy,
         "test_images": ensemble.test_images,
     })
 }
@@ -74,12 +76,18 @@ pub(crate) fn ensemble_json(ensemble: &EnsembleRecord) -> Value {
 pub(crate) fn ensemble_line(ensemble: &EnsembleRecord) -> String {
     let (low, high) = wilson_interval(ensemble.test_accuracy, ensemble.test_images);
     format!(
-        "ensemble of trials {}: {:.2} % of the test images right (95 % interval {:.2} to {:.2} %)",
+        "ensemble of trials {}: {:.2} % of the test images right (95 % interval {:.2} to {:.2} %){}",
         members(ensemble),
         100.0 * ensemble.test_accuracy,
         100.0 * low,
-        100.0 * high
+        100.0 * high,
+        balanced(ensemble.test_balanced_accuracy)
     )
+}
+
+/// The balanced accuracy in words, as they follow on those about the accuracy.
+pub(crate) fn balanced(accuracy: Option<f64>) -> String {
+    accuracy.map_or(String::new(), |accuracy| format!(", balanced accuracy {:.2} %", 100.0 * accuracy))
 }
 
 /// The numbers of its trials, best first.
@@ -259,6 +267,7 @@ mod tests {
                 transitions: Vec::new(),
             },
             test_accuracy: None,
+            test_balanced_accuracy: None,
             test_images: None,
         }
     }

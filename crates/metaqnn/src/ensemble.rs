@@ -53,8 +53,13 @@ fn chosen(
     }
     eprintln!("{}: measuring their ensemble", display::count(members.len() as u64, "network"));
     let scored = models.scored(&models.model(&members, None)?, measuring.device)?;
-    let (test_accuracy, test_images) = (models.accuracy(&scored), scored.len() as u64);
-    Ok(Some(EnsembleRecord { members, valid_accuracy, test_accuracy, test_images }))
+    Ok(Some(EnsembleRecord {
+        members,
+        valid_accuracy,
+        test_accuracy: models.accuracy(&scored),
+        test_balanced_accuracy: Some(models.balanced_accuracy(&scored)),
+        test_images: scored.len() as u64,
+    }))
 }
 
 /// The best of the networks, as many as do best together on the validation data, and how they do there; `None` where that is one

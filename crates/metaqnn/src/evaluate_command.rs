@@ -1,6 +1,7 @@
 //! `metaqnn evaluate`.
 
 use anyhow::{Result, ensure};
+use metaqnn_core::study::balanced_accuracy;
 use metaqnn_data::{ImageSize, LoadedData};
 use metaqnn_export::{Measured, predicted_classes, probabilities};
 use serde_json::json;
@@ -53,8 +54,7 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<i32> {
     let right: u64 = (0..classes).map(|class| confusion[class][class]).sum();
     let accuracy = right as f64 / images as f64;
     let figures = class_figures(&confusion);
-    let recalls: Vec<f64> = figures.iter().filter_map(|figures| figures.recall).collect();
-    let balanced = recalls.iter().sum::<f64>() / recalls.len().max(1) as f64;
+    let balanced = balanced_accuracy(predicted_classes(&probabilities, classes), &data.test.labels);
     let measured = Measured { test_accuracy: accuracy, test_images: images as u64, epochs: 0, train_seconds: 0.0 };
     let (low, high) = measured.interval();
     if arguments.json {

@@ -66,6 +66,7 @@ impl FinalTable {
         let mut figures = Figures {
             valid_accuracy: ensemble.valid_accuracy,
             test_accuracy: ensemble.test_accuracy,
+            test_balanced_accuracy: ensemble.test_balanced_accuracy,
             test_images: ensemble.test_images,
             params: 0,
             flops: 0,
@@ -85,8 +86,17 @@ impl FinalTable {
     /// The table for people: errors in percent.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "{:>8} {:>5} {:>8} {:>7} {:>15} {:>9} {:>7} {:>6} {:>8}  architecture\n",
-            "rank", "trial", "valid %", "test %", "95 % interval", "params", "MFLOPs", "epochs", "seconds"
+            "{:>8} {:>5} {:>8} {:>7} {:>15} {:>10} {:>9} {:>7} {:>6} {:>8}  architecture\n",
+            "rank",
+            "trial",
+            "valid %",
+            "test %",
+            "95 % interval",
+            "balanced %",
+            "params",
+            "MFLOPs",
+            "epochs",
+            "seconds"
         );
         for (rank, row) in (1..).zip(&self.rows) {
             let record = &row.trial.record;
@@ -97,7 +107,7 @@ impl FinalTable {
             text += &self.together(ensemble).line("ensemble", "", &members);
         }
         text += &format!(
-            "errors of {}, measured once; ranked by validation\n",
+            "errors of {}, measured once, balanced: each class counts the same; ranked by validation\n",
             display::count(self.rows.first().map_or(0, |row| row.measured.test_images), "test image")
         );
         text
@@ -108,6 +118,7 @@ impl FinalTable {
 struct Figures {
     valid_accuracy: Option<f64>,
     test_accuracy: f64,
+    test_balanced_accuracy: Option<f64>,
     test_images: u64,
     params: u64,
     flops: u64,
@@ -125,10 +136,11 @@ impl Figures {
         let (low, high) = self.interval();
         let percent = |accuracy: f64| format!("{:.2}", 100.0 * (1.0 - accuracy));
         format!(
-            "{rank:>8} {trial:>5} {:>8} {:>7} {:>15} {:>9} {:>7.2} {:>6} {:>8.1}  {architecture}\n",
+            "{rank:>8} {trial:>5} {:>8} {:>7} {:>15} {:>10} {:>9} {:>7.2} {:>6} {:>8.1}  {architecture}\n",
             self.valid_accuracy.map_or("–".into(), percent),
             percent(self.test_accuracy),
             format!("{} to {}", percent(high), percent(low)),
+            self.test_balanced_accuracy.map_or("–".into(), percent),
             self.params,
             self.flops as f64 / 1e6,
             self.epochs,
@@ -158,6 +170,7 @@ impl Row {
         Figures {
             valid_accuracy: self.valid_accuracy(),
             test_accuracy: self.measured.test_accuracy,
+            test_balanced_accuracy: self.measured.test_balanced_accuracy,
             test_images: self.measured.test_images,
             params: self.trial.record.params,
             flops: self.trial.record.flops,
@@ -177,6 +190,7 @@ impl Row {
             "valid_accuracy": figures.valid_accuracy,
             "test_accuracy": figures.test_accuracy,
             "test_interval": [low, high],
+            "test_balanced_accuracy": figures.test_balanced_accuracy,
             "test_images": figures.test_images,
             "params": figures.params,
             "flops": figures.flops,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use metaqnn_core::settings::TrainingSettings;
-use metaqnn_core::study::{StudyHeader, TrialNumber};
+use metaqnn_core::study::{StudyHeader, TrialNumber, balanced_accuracy};
 use metaqnn_data::{DataSet, LabelledImages};
 use metaqnn_export::{Measured, Model, Provenance, ScoredImages, TrainedNetwork, Weights};
 use metaqnn_store::StudyReader;
@@ -122,6 +122,13 @@ impl<'a> StudyModels<'a> {
     /// The share of the test images that `scored` has right.
     pub(crate) fn accuracy(&self, scored: &ScoredImages) -> f64 {
         metaqnn_export::accuracy(&scored.logits, &scored.labels, self.data.classes())
+    }
+
+    /// The mean of that share over the classes.
+    pub(crate) fn balanced_accuracy(&self, scored: &ScoredImages) -> f64 {
+        let classes = self.data.classes();
+        let probabilities = metaqnn_export::probabilities(&scored.logits, classes);
+        balanced_accuracy(metaqnn_export::predicted_classes(&probabilities, classes), &scored.labels)
     }
 
     /// Holds that the weights give the accuracy that was stored with them, but for images on the edge between two classes.

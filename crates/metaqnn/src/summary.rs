@@ -91,11 +91,12 @@ impl Run {
             && let (Some(accuracy), Some((low, high))) = (best.test_accuracy, best.test_interval())
         {
             text += &format!(
-                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %, 95 % interval {:.2} to {:.2} %).",
+                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %, 95 % interval {:.2} to {:.2} %){}.",
                 100.0 * accuracy,
                 100.0 * (1.0 - accuracy),
                 100.0 * (1.0 - high),
-                100.0 * (1.0 - low)
+                100.0 * (1.0 - low),
+                display::balanced(best.test_balanced_accuracy)
             );
         }
         text

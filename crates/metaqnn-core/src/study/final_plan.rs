@@ -111,6 +111,7 @@ mod tests {
         let trained = |trial, epochs| FinalRecord {
             trial: TrialNumber(trial),
             test_accuracy: 0.9,
+            test_balanced_accuracy: None,
             test_images: 10,
             epochs,
             train_seconds: 1.0,

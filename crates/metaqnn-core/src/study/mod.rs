@@ -16,7 +16,7 @@ pub use candidates::{FinishedNetwork, choose_candidates};
 pub use confidence::wilson_interval;
 pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
-pub use predicted_class::predicted_class;
+pub use predicted_class::{balanced_accuracy, predicted_class};
 pub use record::{
     CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,
     TrialRecord,

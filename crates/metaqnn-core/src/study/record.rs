@@ -134,6 +134,8 @@ pub struct FinalRecord {
     pub trial: TrialNumber,
     /// Share of the test images classified right.
     pub test_accuracy: f64,
+    /// The mean of that share over the classes; `None` where an earlier version measured.
+    pub test_balanced_accuracy: Option<f64>,
     /// Number of test images.
     pub test_images: u64,
     /// Epochs trained, the last one possibly in part.
@@ -150,8 +152,16 @@ pub struct FinalRecord {
 impl FinalRecord {
     /// What is kept of a final training of the trial's architecture.
     pub fn new(trial: TrialNumber, result: FinalEvaluation) -> Self {
-        let FinalEvaluation { test_accuracy, test_images, train_losses, epochs, train_seconds, weights } = result;
-        FinalRecord { trial, test_accuracy, test_images, epochs, train_seconds, train_losses, weights }
+        FinalRecord {
+            trial,
+            test_accuracy: result.test_accuracy,
+            test_balanced_accuracy: Some(result.test_balanced_accuracy),
+            test_images: result.test_images,
+            epochs: result.epochs,
+            train_seconds: result.train_seconds,
+            train_losses: result.train_losses,
+            weights: result.weights,
+        }
     }
 }
 
@@ -165,6 +175,8 @@ pub struct EnsembleRecord {
     pub valid_accuracy: Option<f64>,
     /// Share of the test images classified right.
     pub test_accuracy: f64,
+    /// The mean of that share over the classes; `None` where an earlier version measured.
+    pub test_balanced_accuracy: Option<f64>,
     /// Number of test images.
     pub test_images: u64,
 }

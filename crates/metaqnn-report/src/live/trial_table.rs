@@ -289,6 +289,7 @@ mod tests {
                 transitions: Vec::new(),
             },
             test_accuracy: None,
+            test_balanced_accuracy: None,
             test_images: None,
         }
     }

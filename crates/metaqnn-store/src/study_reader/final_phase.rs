@@ -57,10 +57,11 @@ impl StudyReader {
                 members,
                 valid_accuracy: row.get("valid_accuracy")?,
                 test_accuracy: row.get("test_accuracy")?,
+                test_balanced_accuracy: row.get("test_balanced_accuracy")?,
                 test_images: row.whole("test_images")?,
             })
         };
-        self.first("SELECT valid_accuracy, test_accuracy, test_images FROM ensemble", [], read)
+        self.first("SELECT * FROM ensemble", [], read)
     }
 
     /// The final trainings, best test accuracy first, at equal accuracy the earlier trial first, without their weights.
@@ -70,13 +71,14 @@ impl StudyReader {
     /// When the file cannot be read.
     pub fn finals(&self) -> Result<Vec<FinalRecord>, StoreError> {
         let sql = "
-            SELECT trial, test_accuracy, test_images, epochs, train_seconds, train_losses
+            SELECT trial, test_accuracy, test_balanced_accuracy, test_images, epochs, train_seconds, train_losses
             FROM final ORDER BY test_accuracy DESC, trial";
         let mut finals = Vec::new();
         self.visit(sql, [], |row| {
             finals.push(FinalRecord {
                 trial: TrialNumber(row.whole("trial")?),
                 test_accuracy: row.get("test_accuracy")?,
+                test_balanced_accuracy: row.get("test_balanced_accuracy")?,
                 test_images: row.whole("test_images")?,
                 epochs: row.get("epochs")?,
                 train_seconds: row.get("train_seconds")?,

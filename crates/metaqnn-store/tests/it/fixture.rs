@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use metaqnn_core::ports::Storage;
+use metaqnn_core::study::EnsembleRecord;
 use metaqnn_store::{SCHEMA_VERSION, StudyFile};
 
 use crate::samples;
@@ -49,8 +50,13 @@ fn studies_of_every_schema_are_read() {
         // They came with schema 5.
         let probabilities = study.reader().validation_probabilities(candidates[0].trial).unwrap();
         assert_eq!(probabilities, (schema >= 5).then(samples::probabilities));
-        assert_eq!(study.ensemble().unwrap(), (schema >= 5).then(|| samples::ensemble_record(&[100, 86])));
+        // It came with schema 6.
+        let balanced = |accuracy| if schema >= 6 { accuracy } else { None };
+        let ensemble = samples::ensemble_record(&[100, 86]);
+        let ensemble = EnsembleRecord { test_balanced_accuracy: balanced(ensemble.test_balanced_accuracy), ..ensemble };
+        assert_eq!(study.ensemble().unwrap(), (schema >= 5).then_some(ensemble));
         let finals = study.finals().unwrap();
+        assert_eq!(finals[1].test_balanced_accuracy, balanced(samples::final_record(100).test_balanced_accuracy));
         assert_eq!(finals.iter().map(|record| record.trial.0).collect::<Vec<_>>(), [86, 100]);
         assert_eq!(study.reader().final_weights(finals[1].trial).unwrap(), Some(samples::final_record(100).weights));
         // And goes on.

@@ -114,6 +114,7 @@ pub(crate) fn final_record(trial: u64) -> FinalRecord {
     FinalRecord {
         trial: TrialNumber(trial),
         test_accuracy: 0.1 + 0.2,
+        test_balanced_accuracy: Some(0.25),
         test_images: 10_000,
         epochs: 3,
         train_seconds: 7.5,
@@ -142,6 +143,7 @@ pub(crate) fn ensemble_record(members: &[u64]) -> EnsembleRecord {
         members: members.iter().copied().map(TrialNumber).collect(),
         valid_accuracy: Some(0.1 + 0.2),
         test_accuracy: 0.7,
+        test_balanced_accuracy: Some(0.6),
         test_images: 10_000,
     }
 }
