@@ -122,8 +122,7 @@ pub(crate) fn log_len(study: &Path) -> usize {
 fn two_workers_train_no_network_twice_and_end_with_a_test_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     let study = folder.path().join("two.study");
-    let mut more = vec!["--models", "8", "--workers", "2", "--set", "final.enabled=true"];
-    more.extend(["--set", "final.training.epochs=1", "--set", "final.training.min_steps=2000"]);
+    let more = ["--models", "8", "--workers", "2", "--set", "final.enabled=true", "--set", "final.training.epochs=1"];
     let result = search(&study, &more).pop().unwrap();
     assert_eq!(result["models"], 8);
     assert!(result["test_accuracy"].as_f64().unwrap() > 0.1);
