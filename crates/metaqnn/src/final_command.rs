@@ -213,10 +213,12 @@ impl FinalTrainings {
         let mut left_out = Vec::new();
         let plan = self.file.final_plan()?;
         let count = plan.len();
+        // A trial is planned once, so what was done before says whether it is open.
+        let finals = self.file.finals()?;
         let mut pool = None;
         for (place, planned) in (1..).zip(plan) {
             let trial = self.file.reader().trial(planned.trial)?.context("a planned trial is not in the study")?;
-            if planned.is_done(&self.file.finals()?) {
+            if planned.is_done(&finals) {
                 remove_checkpoints(&self.file, planned.trial);
                 continue;
             }
