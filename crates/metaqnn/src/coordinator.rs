@@ -154,20 +154,17 @@ fn lay(document: &mut DocumentMut, key: &str, value: Option<impl std::fmt::Displ
     Ok(())
 }
 
-/// Lowers the limit on FLOPs to what the final training has time for.
+/// With a budget the limit on the time of training becomes what the final training has time for.
 fn within_budget(document: &mut DocumentMut, settings: Settings, images: usize) -> Result<Settings> {
-    let mflops = settings.limits.mflops;
-    match settings.mflops_within_budget(images, setup::all_threads(&settings)) {
-        Some(fitting) if mflops == 0 || fitting < mflops => {
-            eprintln!(
-                "networks of up to {fitting} MFLOPs an image, so that the final training has time for {} passes over {images} images",
-                settings.limits.final_epochs
-            );
-            settings::set(document, &format!("limits.mflops={fitting}"))?;
-            setup::checked(document)
-        }
-        _ => Ok(settings),
-    }
+    let Some(fitting) = settings.microseconds_within_budget(images, setup::all_threads(&settings)) else {
+        return Ok(settings);
+    };
+    eprintln!(
+        "networks that train on an image in up to {fitting} µs, so that the final training has time for {} passes over {images} images",
+        settings.limits.final_epochs
+    );
+    settings::set(document, &format!("limits.train_microseconds={fitting}"))?;
+    setup::checked(document)
 }
 
 /// Refuses limits below those of the study; one that it does not have can be set.

@@ -60,8 +60,12 @@ pub struct LimitSettings {
     pub memory_mib: u64,
     /// Millions of FLOPs, forward, for one image.
     pub mflops: u64,
+    /// Estimated microseconds of training on one image on one thread of a CPU, see
+    /// [`Graph::training_microseconds`](crate::graph::Graph::training_microseconds). Studies of before there was this limit do not have it.
+    #[serde(default)]
+    pub train_microseconds: u64,
     /// Passes over the images that the final training must be able to make within its share of the budget, see
-    /// [`Settings::mflops_within_budget`].
+    /// [`Settings::microseconds_within_budget`].
     pub final_epochs: u32,
 }
 
@@ -84,13 +88,6 @@ pub struct FinalSettings {
     pub training: TrainingSettings,
 }
 
-/// FLOPs a second that one thread is taken to train with, where the budget decides how large networks may be. It is what
-/// small networks reach on a common processor (docs/performance.md); the limit needs no more than the order of size.
-const TRAINING_FLOPS_A_THREAD: f64 = 80e9;
-
-/// FLOPs of a training step over those of the forward pass: forward, gradient of the input, gradient of the weights.
-const TRAINING_OVER_FORWARD: f64 = 3.0;
-
 impl FinalSettings {
     /// Share of the final phase that goes to choosing among candidates, 0 where there is nothing to choose.
     pub fn share_of_candidates(&self) -> f64 {
@@ -99,18 +96,17 @@ impl FinalSettings {
 }
 
 impl Settings {
-    /// Most MFLOPs, forward, for one image with which the final training makes `limits.final_epochs` passes over `images`
-    /// within its share of the budget, on so many `threads` of a CPU; at least 1. `None` where there is no budget, no
-    /// final training, or no such limit is asked for.
-    pub fn mflops_within_budget(&self, images: usize, threads: u32) -> Option<u64> {
+    /// Most microseconds that training on one image may take on one thread, with which the final training makes `limits.final_epochs`
+    /// passes over `images` within its share of the budget, on so many `threads` of a CPU; at least 1. `None` where there is no
+    /// budget, no final training, or no such limit is asked for.
+    pub fn microseconds_within_budget(&self, images: usize, threads: u32) -> Option<u64> {
         let (epochs, final_phase) = (self.limits.final_epochs, &self.final_phase);
         let seconds = self.search.budget_seconds * final_phase.budget_share * (1.0 - final_phase.share_of_candidates());
         if epochs == 0 || !final_phase.enabled || seconds <= 0.0 || images == 0 {
             return None;
         }
-        let training_flops = TRAINING_FLOPS_A_THREAD * f64::from(threads.max(1)) * seconds;
-        let passes = TRAINING_OVER_FORWARD * f64::from(epochs) * images as f64;
-        Some(((training_flops / passes / 1e6) as u64).max(1))
+        let image_seconds = seconds * f64::from(threads.max(1)) / (f64::from(epochs) * images as f64);
+        Some(((image_seconds * 1e6) as u64).max(1))
     }
 
     /// Reads settings that are complete; those of an older study may have the table `[pruning]` in place of `[early_stopping]`.

@@ -285,6 +285,9 @@ impl Study {
         over("parameters", graph.params(), limits.params)
             .or_else(|| over("FLOPs an image", graph.flops(), limits.mflops.saturating_mul(1_000_000)))
             .or_else(|| {
+                over("microseconds of training an image", graph.training_microseconds(), limits.train_microseconds)
+            })
+            .or_else(|| {
                 let predicted = graph.training_memory(self.settings.training.batch_size);
                 over("bytes of memory", predicted, limits.memory_mib.saturating_mul(1 << 20))
             })

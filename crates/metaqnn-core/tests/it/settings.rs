@@ -29,20 +29,20 @@ fn the_budget_decides_how_large_networks_may_be() {
     settings.final_phase.budget_share = 0.5;
     settings.final_phase.candidates = 1;
     settings.limits.final_epochs = 20;
-    // 300 s of 2 threads at 80 GFLOP/s, over 20 passes of 50,000 images at three times the FLOPs of the forward pass.
-    assert_eq!(settings.mflops_within_budget(50_000, 2), Some(16));
-    assert_eq!(settings.mflops_within_budget(50_000, 1), Some(8));
-    assert_eq!(settings.mflops_within_budget(1_000_000_000, 1), Some(1), "no limit is 0, which would be none");
+    // 300 s of 2 threads over 20 passes of 50,000 images.
+    assert_eq!(settings.microseconds_within_budget(50_000, 2), Some(600));
+    assert_eq!(settings.microseconds_within_budget(50_000, 1), Some(300));
+    assert_eq!(settings.microseconds_within_budget(1_000_000_000, 1), Some(1), "no limit is 0, which would be none");
     // A fifth of the time goes to choosing.
     settings.final_phase.candidates = 4;
     settings.final_phase.candidates_share = 0.2;
-    assert_eq!(settings.mflops_within_budget(50_000, 2), Some(12));
+    assert_eq!(settings.microseconds_within_budget(50_000, 2), Some(480));
     settings.limits.final_epochs = 0;
-    assert_eq!(settings.mflops_within_budget(50_000, 2), None);
+    assert_eq!(settings.microseconds_within_budget(50_000, 2), None);
     let without_budget = preset(Preset::Quick, "cifar10");
     let without_budget =
         Settings { search: SearchSettings { budget_seconds: 0.0, ..without_budget.search }, ..without_budget };
-    assert_eq!(without_budget.mflops_within_budget(50_000, 2), None);
+    assert_eq!(without_budget.microseconds_within_budget(50_000, 2), None);
 }
 
 #[test]

@@ -16,8 +16,9 @@ use metaqnn_store::StudyFile;
 /// The quick preset with the agent of the paper, which learns fast enough for thousands of trials.
 pub(crate) fn settings_text() -> String {
     let mut document = Preset::Quick.document_with_agent("digits", "paper").unwrap();
-    // Without limits every trial is a model.
-    for setting in ["search.models=100000", "limits.params=0", "limits.memory_mib=0", "limits.mflops=0"] {
+    // Without limits every trial is a model; with kernels of 1 the networks are those that the tests were written with.
+    let limits = ["limits.params=0", "limits.memory_mib=0", "limits.train_microseconds=0"];
+    for setting in limits.into_iter().chain(["search.models=100000", "space.convolution.kernel_sizes=[1, 3, 5]"]) {
         metaqnn_core::settings::set(&mut document, setting).unwrap();
     }
     document.to_string()

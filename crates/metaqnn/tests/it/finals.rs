@@ -30,6 +30,7 @@ fn searched(study: &Path) {
 fn searched_with(study: &Path, settings: &[&str]) {
     let (name, folder) = data();
     let small = [
+        "space.convolution.kernel_sizes=[1, 3, 5]",
         "training.train_images=300",
         "limits.mflops=2",
         "training.epochs=1",
