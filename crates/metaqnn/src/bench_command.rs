@@ -162,7 +162,7 @@ fn measure(graph: &Graph, plan: &Plan<'_>) -> Result<Measurement> {
 }
 
 /// Images NCHW with mean 0 and variance 1, as normalized images have them, and labels.
-fn made_up_batch<R: Rng>(graph: &Graph, batch: u32, generator: &mut R) -> (Vec<f32>, Vec<i32>) {
+pub(crate) fn made_up_batch<R: Rng>(graph: &Graph, batch: u32, generator: &mut R) -> (Vec<f32>, Vec<i32>) {
     let bound = 3.0_f32.sqrt();
     let values = batch as usize * graph.input().values() as usize;
     let images = (0..values).map(|_| generator.random_range(-bound..bound)).collect();

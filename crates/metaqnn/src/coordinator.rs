@@ -16,7 +16,7 @@ use toml_edit::DocumentMut;
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
 use crate::run::{Run, RunClock, watch_for_interrupt};
 use crate::study_path::{default_path, now};
-use crate::{display, setup};
+use crate::{cpu_speed, display, setup};
 
 /// Begins a study.
 pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
@@ -154,13 +154,18 @@ fn lay(document: &mut DocumentMut, key: &str, value: Option<impl std::fmt::Displ
     Ok(())
 }
 
-/// With a budget the limit on the time of training becomes what the final training has time for.
+/// Lowers the limit on the time of training to what the final training has time for on this machine.
 fn within_budget(document: &mut DocumentMut, settings: Settings, images: usize) -> Result<Settings> {
-    let Some(fitting) = settings.microseconds_within_budget(images, setup::all_threads(&settings)) else {
+    if !settings.budget_limits_networks() {
+        return Ok(settings);
+    }
+    let slowness = cpu_speed::slowness(&settings.final_phase.training)?;
+    let Some(fitting) = settings.microseconds_within_budget(images, setup::all_threads(&settings), slowness) else {
         return Ok(settings);
     };
     eprintln!(
-        "networks that train on an image in up to {fitting} µs, so that the final training has time for {} passes over {images} images",
+        "networks that train on an image in up to {:.0} µs on this machine, so that the final training has time for {} passes over {images} images",
+        fitting as f64 * slowness,
         settings.limits.final_epochs
     );
     settings::set(document, &format!("limits.train_microseconds={fitting}"))?;

@@ -5,6 +5,7 @@ mod bench_agent;
 mod bench_command;
 mod bench_early_stop;
 mod coordinator;
+mod cpu_speed;
 mod data_command;
 mod display;
 mod ensemble;

@@ -96,17 +96,24 @@ impl FinalSettings {
 }
 
 impl Settings {
-    /// Most microseconds that training on one image may take on one thread, with which the final training makes `limits.final_epochs`
-    /// passes over `images` within its share of the budget, on so many `threads` of a CPU; at least 1. `None` where there is no
-    /// budget, no final training, or no such limit is asked for.
-    pub fn microseconds_within_budget(&self, images: usize, threads: u32) -> Option<u64> {
-        let (epochs, final_phase) = (self.limits.final_epochs, &self.final_phase);
-        let seconds = self.search.budget_seconds * final_phase.budget_share * (1.0 - final_phase.share_of_candidates());
-        if epochs == 0 || !final_phase.enabled || seconds <= 0.0 || images == 0 {
+    /// Whether a budget and a final training say how large networks may be, see [`Settings::microseconds_within_budget`].
+    pub fn budget_limits_networks(&self) -> bool {
+        self.limits.final_epochs > 0 && self.final_phase.enabled && self.search.budget_seconds > 0.0
+    }
+
+    /// Most estimated microseconds that training on one image may take on one thread, with which the final training makes
+    /// `limits.final_epochs` passes over `images` within its share of the budget, on so many `threads` of a CPU on which trainings take
+    /// `slowness` times as long as estimated; at least 1. `None` where there is nothing to limit
+    /// ([`Settings::budget_limits_networks`]), or `limits.train_microseconds` is as low already.
+    pub fn microseconds_within_budget(&self, images: usize, threads: u32, slowness: f64) -> Option<u64> {
+        if !self.budget_limits_networks() || images == 0 {
             return None;
         }
-        let image_seconds = seconds * f64::from(threads.max(1)) / (f64::from(epochs) * images as f64);
-        Some(((image_seconds * 1e6) as u64).max(1))
+        let (limits, final_phase) = (&self.limits, &self.final_phase);
+        let seconds = self.search.budget_seconds * final_phase.budget_share * (1.0 - final_phase.share_of_candidates());
+        let image_seconds = seconds * f64::from(threads.max(1)) / (f64::from(limits.final_epochs) * images as f64);
+        let fitting = ((image_seconds * 1e6 / slowness) as u64).max(1);
+        (limits.train_microseconds == 0 || fitting < limits.train_microseconds).then_some(fitting)
     }
 
     /// Reads settings that are complete; those of an older study may have the table `[pruning]` in place of `[early_stopping]`.

@@ -30,19 +30,33 @@ fn the_budget_decides_how_large_networks_may_be() {
     settings.final_phase.candidates = 1;
     settings.limits.final_epochs = 20;
     // 300 s of 2 threads over 20 passes of 50,000 images.
-    assert_eq!(settings.microseconds_within_budget(50_000, 2), Some(600));
-    assert_eq!(settings.microseconds_within_budget(50_000, 1), Some(300));
-    assert_eq!(settings.microseconds_within_budget(1_000_000_000, 1), Some(1), "no limit is 0, which would be none");
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), Some(600));
+    assert_eq!(settings.microseconds_within_budget(50_000, 1, 1.0), Some(300));
+    assert_eq!(
+        settings.microseconds_within_budget(1_000_000_000, 1, 1.0),
+        Some(1),
+        "no limit is 0, which would be none"
+    );
+    assert_eq!(
+        settings.microseconds_within_budget(50_000, 2, 1.5),
+        Some(400),
+        "a machine that needs half as long again"
+    );
     // A fifth of the time goes to choosing.
     settings.final_phase.candidates = 4;
     settings.final_phase.candidates_share = 0.2;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2), Some(480));
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), Some(480));
+    settings.limits.train_microseconds = 481;
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), Some(480));
+    settings.limits.train_microseconds = 480;
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), None, "a limit that is as low stays");
+    settings.limits.train_microseconds = 0;
     settings.limits.final_epochs = 0;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2), None);
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), None);
     let without_budget = preset(Preset::Quick, "cifar10");
     let without_budget =
         Settings { search: SearchSettings { budget_seconds: 0.0, ..without_budget.search }, ..without_budget };
-    assert_eq!(without_budget.microseconds_within_budget(50_000, 2), None);
+    assert_eq!(without_budget.microseconds_within_budget(50_000, 2, 1.0), None);
 }
 
 #[test]
