@@ -65,6 +65,8 @@ pub struct FinalJob {
     pub time_limit_seconds: Option<f64>,
     /// Epochs to train for, over which the learning rate schedule is stretched; `None`: those of the settings. A time limit goes before.
     pub epochs: Option<u32>,
+    /// What the same network showed as a candidate, see [`CandidateEvaluation`]; asked where nothing is known of the data.
+    pub mirror_is_safe: Option<bool>,
     /// File of the state after each epoch, as in [`CandidateJob`].
     pub checkpoint: Option<PathBuf>,
 }
@@ -99,6 +101,9 @@ pub enum TrainingProgress {
 pub struct CandidateEvaluation {
     /// What came of it; a network that did not learn is a failure in it.
     pub evaluation: Evaluation,
+    /// Whether mirrored validation images are recognized as well, by [`mirror_is_safe`](crate::study::mirror_is_safe); `None` where that is
+    /// known of the data, the settings do not ask for what fits the data, or the network did not learn.
+    pub mirror_is_safe: Option<bool>,
     /// Class probabilities of the validation images after the last step, images × classes; empty where it did not learn.
     #[serde(skip)]
     pub probabilities: Vec<f32>,

@@ -107,6 +107,14 @@ impl LabelledImages {
         }
     }
 
+    /// A copy of them, each mirrored left to right.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let mut mirrored = self.clone();
+        mirrored.pixels.chunks_exact_mut(self.shape.width.max(1)).for_each(<[u8]>::reverse);
+        mirrored
+    }
+
     /// How many images each of the classes `0..classes` has; labels beyond are not counted.
     #[must_use]
     pub fn class_counts(&self, classes: usize) -> Vec<usize> {
@@ -263,6 +271,18 @@ mod tests {
         assert_eq!(both.len(), 3);
         assert_eq!(both.image(2), [2, 3]);
         assert_eq!(both.class_counts(3), [1, 2, 0]);
+    }
+
+    #[test]
+    fn mirrored_images_have_each_row_turned_round() {
+        let images = LabelledImages {
+            shape: ImageShape { channels: 2, height: 2, width: 3 },
+            pixels: (0..12).collect(),
+            labels: vec![7],
+        };
+        let mirrored = images.mirrored();
+        assert_eq!(mirrored.pixels, [2, 1, 0, 5, 4, 3, 8, 7, 6, 11, 10, 9]);
+        assert_eq!(mirrored.mirrored(), images);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What coordinator and worker say to each other: one JSON value a line. A line from the worker that announces weights or
 //! probabilities is followed by that many bytes.
 
-use metaqnn_core::ports::{CandidateJob, FinalEvaluation, FinalJob, JobError, TrainingProgress, TrialJob};
+use metaqnn_core::ports::{
+    CandidateEvaluation, CandidateJob, FinalEvaluation, FinalJob, JobError, TrainingProgress, TrialJob,
+};
 use metaqnn_core::study::Evaluation;
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +45,7 @@ pub enum Report {
     /// The training of a trial ended.
     Evaluated(Evaluation),
     /// The training of a candidate ended; so many bytes of probabilities follow, 32-bit floats, little-endian.
-    Candidate(Evaluation, u64),
+    Candidate(CandidateEvaluation, u64),
     /// A final training ended; so many bytes of weights follow.
     Final(FinalEvaluation, u64),
     /// A job of the final phase has no result.

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Write};
 use std::sync::mpsc;
 
-use metaqnn_core::ports::{CandidateEvaluation, Evaluator, TrainingProgress};
+use metaqnn_core::ports::{Evaluator, TrainingProgress};
 use serde::Serialize;
 
 use crate::protocol::{Job, Report, WorkerSetup};
@@ -53,9 +53,10 @@ pub fn serve(evaluator: Result<&mut dyn Evaluator, String>) -> io::Result<()> {
                 say(&Report::Evaluated(evaluation), &[])?;
             }
             Job::Candidate(job) => match evaluator.evaluate_candidate(&job, &mut report) {
-                Ok(CandidateEvaluation { evaluation, probabilities }) => {
+                Ok(mut result) => {
+                    let probabilities = std::mem::take(&mut result.probabilities);
                     let bytes: Vec<u8> = probabilities.iter().flat_map(|p| p.to_le_bytes()).collect();
-                    say(&Report::Candidate(evaluation, bytes.len() as u64), &bytes)?;
+                    say(&Report::Candidate(result, bytes.len() as u64), &bytes)?;
                 }
                 Err(error) => say(&Report::JobFailed(error), &[])?,
             },

@@ -158,11 +158,10 @@ impl WorkerPool {
                     self.workers[index].done();
                     Ok(Some(PoolEvent::Evaluated(trial, evaluation)))
                 }
-                (Report::Candidate(evaluation, _), Some(trial)) => {
+                (Report::Candidate(mut result, _), Some(trial)) => {
                     self.workers[index].done();
                     let (values, _) = bytes.as_chunks::<4>();
-                    let probabilities = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-                    let result = CandidateEvaluation { evaluation, probabilities };
+                    result.probabilities = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
                     Ok(Some(PoolEvent::Candidate(trial, Ok(result))))
                 }
                 (Report::Final(mut result, _), Some(trial)) => {

@@ -37,6 +37,7 @@ impl Schema {
             include_str!("schema_4.sql"),
             include_str!("schema_5.sql"),
             include_str!("schema_6.sql"),
+            include_str!("schema_7.sql"),
         ],
     };
 

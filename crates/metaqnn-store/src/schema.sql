@@ -85,7 +85,8 @@ CREATE TABLE candidate (
     trial          INTEGER PRIMARY KEY REFERENCES trial,
     valid_accuracy ANY CHECK (typeof(valid_accuracy) IN ('real', 'null')),     -- NULL: the training failed
     epochs         INTEGER NOT NULL,
-    train_seconds  ANY NOT NULL CHECK (typeof(train_seconds) = 'real')
+    train_seconds  ANY NOT NULL CHECK (typeof(train_seconds) = 'real'),
+    mirror_is_safe INTEGER CHECK (mirror_is_safe IN (0, 1))    -- by what it made of mirrored images; NULL: it was not asked
 ) STRICT;
 
 -- Class probabilities of the validation images by candidates, after their last step: what an ensemble is chosen by.

@@ -14,7 +14,7 @@ use metaqnn_core::ports::{
 };
 use metaqnn_core::settings::{AugmentationChoice, PreprocessingChoice, TrainingSettings};
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{Evaluation, Failure, balanced_accuracy};
+use metaqnn_core::study::{Evaluation, Failure, balanced_accuracy, mirror_is_safe};
 use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
 use crate::device::{ComputeDevice, DeviceError, parse_device};
@@ -130,7 +130,7 @@ impl NetworkEvaluator {
                 train: &images,
                 valid: None,
                 normalizer: &normalizer,
-                augmentation: augmentation(data, settings),
+                augmentation: augmentation(data, settings, job.mirror_is_safe),
                 seed: job.seed,
                 stop: None,
                 time_limit: job.time_limit_seconds.map(|seconds| TimeLimit::FromNow(duration(seconds))),
@@ -169,7 +169,7 @@ impl Evaluator for NetworkEvaluator {
             train: self.train.as_ref().unwrap_or(&self.data.train),
             valid: Some(self.valid.as_ref().unwrap_or(&self.data.valid)),
             normalizer: &self.normalizer,
-            augmentation: augmentation(&self.data, &self.search),
+            augmentation: augmentation(&self.data, &self.search, None),
             seed: job.seed,
             stop: job.stop.as_ref().map(|rule| EarlyStop {
                 rule,
@@ -194,6 +194,7 @@ impl Evaluator for NetworkEvaluator {
         let graph = self.graph(&job.architecture, &settings).map_err(JobError::Network)?;
         let data = &self.data;
         let images = fixed_part(&data.train, data.classes(), settings.train_images as usize);
+        let normalizer = normalizer(data, &settings);
         let (time_limit, epochs) = match job.length {
             CandidateLength::Seconds(seconds) => (Some(TimeLimit::InAll(duration(seconds))), None),
             CandidateLength::Epochs(epochs) => (None, Some(epochs)),
@@ -208,8 +209,8 @@ impl Evaluator for NetworkEvaluator {
             settings: &settings,
             train: &images,
             valid: Some(&data.valid),
-            normalizer: &normalizer(data, &settings),
-            augmentation: augmentation(data, &settings),
+            normalizer: &normalizer,
+            augmentation: augmentation(data, &settings, None),
             seed: job.seed,
             stop: None,
             time_limit,
@@ -217,12 +218,17 @@ impl Evaluator for NetworkEvaluator {
             checkpoint: job.checkpoint.as_deref(),
             device: &self.device,
         };
-        self.trained(&task, report, |training| {
+        let is_asked = data.mirror_is_safe.is_none() && settings.augmentation == AugmentationChoice::Auto;
+        self.trained(&task, report, |mut training| {
             let evaluation = training.to_evaluation();
             let learned = evaluation.outcome.valid_accuracy().is_some();
             let predictions = training.valid_predictions.filter(|_| learned);
+            let mirror_is_safe = predictions.as_ref().filter(|_| is_asked).map(|plain| {
+                let mirrored = training.learner.predict(&data.valid.mirrored(), &normalizer);
+                mirror_is_safe(plain.predicted_classes(), mirrored.predicted_classes(), &data.valid.labels)
+            });
             let probabilities = predictions.map(Predictions::into_probabilities).unwrap_or_default();
-            CandidateEvaluation { evaluation, probabilities }
+            CandidateEvaluation { evaluation, mirror_is_safe, probabilities }
         })
     }
 
@@ -258,11 +264,11 @@ pub fn normalizer(data: &DataSet, settings: &TrainingSettings) -> Normalizer {
     Normalizer::fit(kind, &data.train, data.max_value)
 }
 
-/// The augmentation that `settings` mean for `data`: mirrored only where that is safe (of own data, where it is asked for), shifted
-/// by up to an eighth of the side.
-pub fn augmentation(data: &DataSet, settings: &TrainingSettings) -> Option<Augmentation> {
+/// The augmentation that `settings` mean for `data`: mirrored only where that is safe (of own data, where it is asked for, or a network has
+/// `shown` that it is), shifted by up to an eighth of the side.
+pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Option<bool>) -> Option<Augmentation> {
     let side = data.shape().height.min(data.shape().width);
-    let mirror_is_safe = data.mirror_is_safe == Some(true);
+    let mirror_is_safe = data.mirror_is_safe.or(shown) == Some(true);
     // Of own data nobody has said whether it is; who asks for it by name means it.
     let mirror_if_asked = data.mirror_is_safe != Some(false);
     let choice = match settings.augmentation {

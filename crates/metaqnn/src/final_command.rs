@@ -283,7 +283,7 @@ impl FinalTrainings {
                 return Ok(failures);
             }
         }
-        let job = final_job(&self.file, trial, Some(planned.final_epochs), None);
+        let job = final_job(&self.file, trial, Some(planned.final_epochs), None)?;
         self.work(Job::Final(job), "final training", pool)
     }
 

@@ -56,22 +56,25 @@ pub(crate) fn candidate_job(file: &StudyFile, trial: &StoredTrial, length: Candi
     }
 }
 
-/// The training of `trial` on all of them, for the epochs of the settings where neither a number of epochs nor a time is given.
+/// The training of `trial` on all of them, for the epochs of the settings where neither a number of epochs nor a time is given. Images
+/// are mirrored if it showed as a candidate that they may be.
 pub(crate) fn final_job(
     file: &StudyFile,
     trial: &StoredTrial,
     epochs: Option<u32>,
     time_limit_seconds: Option<f64>,
-) -> FinalJob {
+) -> Result<FinalJob> {
     let record = &trial.record;
-    FinalJob {
+    let candidate = file.candidates()?.into_iter().find(|candidate| candidate.trial == record.trial);
+    Ok(FinalJob {
         trial: record.trial,
         architecture: record.architecture.clone(),
         seed: record.seed,
         time_limit_seconds,
         epochs,
+        mirror_is_safe: candidate.and_then(|candidate| candidate.mirror_is_safe),
         checkpoint: Some(checkpoint(file, Stage::Final, record.trial)),
-    }
+    })
 }
 
 /// Workers with a study to store their results in.
@@ -166,8 +169,13 @@ fn of_job(job: &Job) -> Option<(TrialNumber, Architecture)> {
 
 fn candidate_line(record: &CandidateRecord) -> String {
     let trial = record.trial;
+    let mirrored = match record.mirror_is_safe {
+        Some(true) => "; mirrored images are recognized as well and will be trained on",
+        Some(false) => "; mirrored images are not recognized as well",
+        None => "",
+    };
     match record.valid_accuracy {
-        Some(accuracy) => format!("candidate {trial:>4}: {:.2} % validation accuracy", 100.0 * accuracy),
+        Some(accuracy) => format!("candidate {trial:>4}: {:.2} % validation accuracy{mirrored}", 100.0 * accuracy),
         None => format!("candidate {trial:>4}: failed to learn"),
     }
 }

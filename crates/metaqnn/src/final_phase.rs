@@ -101,7 +101,7 @@ impl Run {
         // Measuring on the test data takes its part, too.
         let time_limit_seconds = self.clock.seconds_left().map(|left| (0.97 * left - START_SECONDS).max(5.0));
         eprintln!("training trial {} on all training data: {}", record.trial, record.architecture);
-        let job = final_job(&self.file, chosen, None, time_limit_seconds);
+        let job = final_job(&self.file, chosen, None, time_limit_seconds)?;
         let pool = self.pool(1, setup::all_threads(&self.settings))?;
         self.work(vec![Job::Final(job)], pool, "final training")?;
         Ok(self.file.reader().trial(record.trial)?.filter(|trial| trial.test_accuracy.is_some()))

@@ -5,6 +5,7 @@ mod confidence;
 mod ensemble;
 mod final_plan;
 pub(crate) mod generators;
+mod mirror;
 mod predicted_class;
 mod record;
 mod stopping;
@@ -16,6 +17,7 @@ pub use candidates::{FinishedNetwork, choose_candidates};
 pub use confidence::wilson_interval;
 pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
+pub use mirror::mirror_is_safe;
 pub use predicted_class::{balanced_accuracy, predicted_class};
 pub use record::{
     CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,

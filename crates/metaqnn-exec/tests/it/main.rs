@@ -167,7 +167,7 @@ fn a_candidate_comes_back_with_its_probabilities_or_with_the_reason_why_not() {
     let evaluation = DONE.strip_prefix("{\"evaluated\":").and_then(|rest| rest.strip_suffix('}')).unwrap();
     // 0.5 and 1.0 as 32-bit floats, then a job that fails, and one that nobody can do here.
     let script = format!(
-        "ready; job; printf '{{\"candidate\":[%s,8]}}\\n\\0\\0\\0\\077\\0\\0\\200\\077' '{evaluation}'
+        "ready; job; printf '{{\"candidate\":[{{\"evaluation\":%s,\"mirror_is_safe\":true}},8]}}\\n\\0\\0\\0\\077\\0\\0\\200\\077' '{evaluation}'
          job; echo '{{\"job-failed\":{{\"network\":\"loss not finite\"}}}}'
          job; echo '{{\"job-failed\":{{\"storage\":\"a.checkpoint: no space\"}}}}'; read -r more"
     );
@@ -186,7 +186,8 @@ fn a_candidate_comes_back_with_its_probabilities_or_with_the_reason_why_not() {
     };
     let (trial, found) = result(1);
     let found = found.unwrap();
-    assert_eq!((trial, found.evaluation.train_seconds, found.probabilities), (1, 0.25, vec![0.5, 1.0]));
+    assert_eq!((trial, found.evaluation.train_seconds, found.mirror_is_safe), (1, 0.25, Some(true)));
+    assert_eq!(found.probabilities, [0.5, 1.0]);
     assert_eq!(result(2), (2, Err(JobError::Network("loss not finite".into()))));
     assert_eq!(result(3), (3, Err(JobError::Storage("a.checkpoint: no space".into()))));
 }

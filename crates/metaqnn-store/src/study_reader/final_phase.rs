@@ -15,7 +15,7 @@ impl StudyReader {
     /// When the file cannot be read.
     pub fn candidates(&self) -> Result<Vec<CandidateRecord>, StoreError> {
         let sql = "
-            SELECT trial, valid_accuracy, epochs, train_seconds
+            SELECT trial, valid_accuracy, epochs, train_seconds, mirror_is_safe
             FROM candidate ORDER BY valid_accuracy DESC NULLS LAST, trial";
         let mut candidates = Vec::new();
         self.visit(sql, [], |row| {
@@ -24,6 +24,7 @@ impl StudyReader {
                 valid_accuracy: row.get("valid_accuracy")?,
                 epochs: row.get("epochs")?,
                 train_seconds: row.get("train_seconds")?,
+                mirror_is_safe: row.get("mirror_is_safe")?,
                 probabilities: Vec::new(),
             });
             Ok(true)

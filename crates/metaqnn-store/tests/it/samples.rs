@@ -129,6 +129,7 @@ pub(crate) fn candidate_record(trial: u64, valid_accuracy: Option<f64>) -> Candi
         valid_accuracy,
         epochs: 2,
         train_seconds: 3.25,
+        mirror_is_safe: valid_accuracy.map(|accuracy| accuracy < 0.5),
         probabilities: Vec::new(),
     }
 }

@@ -1,12 +1,15 @@
 //! The evaluator on the embedded digits.
 
+use std::sync::Arc;
+
 use metaqnn_core::early_stopping::{Look, PredictionRule, RankRule, Rung, StopReason, StopRule};
 use metaqnn_core::ports::{
     CandidateEvaluation, CandidateJob, CandidateLength, Evaluator, FinalJob, JobError, TrainingProgress, TrialJob,
 };
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, PruneReason, TrialNumber};
-use metaqnn_train::{Network, NetworkEvaluator, map_shape, normalizer, parse_device, predict};
+use metaqnn_data::DataSet;
+use metaqnn_train::{Network, NetworkEvaluator, augmentation, map_shape, normalizer, parse_device, predict};
 
 use crate::settings::{digits, plain};
 
@@ -121,7 +124,7 @@ fn a_candidate_is_trained_as_finally_but_shorter_and_validated() {
         let job = CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length, checkpoint: None };
         evaluator.evaluate_candidate(&job, &mut |_| {}).unwrap()
     };
-    let CandidateEvaluation { evaluation, probabilities } = candidate(CandidateLength::ShareOfEpochs(0.3));
+    let CandidateEvaluation { evaluation, probabilities, .. } = candidate(CandidateLength::ShareOfEpochs(0.3));
     assert_eq!(evaluation.epochs, 3);
     assert!(evaluation.outcome.valid_accuracy().unwrap().value() > 0.8, "{evaluation:?}");
     // Of the network as it is in the end, on all validation images.
@@ -139,9 +142,35 @@ fn a_candidate_is_trained_as_finally_but_shorter_and_validated() {
     assert!(evaluation.train_seconds > 0.1 && evaluation.train_seconds < 1.0, "{evaluation:?}");
 }
 
+#[test]
+fn a_candidate_shows_whether_images_may_be_mirrored() {
+    let settings = TrainingSettings { augmentation: AugmentationChoice::Auto, ..random_settings() };
+    let shown = |data: &DataSet, settings: &TrainingSettings| {
+        let data = Arc::new(data.clone());
+        let mut evaluator = NetworkEvaluator::new("cpu", data, settings.clone(), settings.clone()).unwrap();
+        let (architecture, length) = (NETWORK.parse().unwrap(), CandidateLength::Epochs(3));
+        let job = CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length, checkpoint: None };
+        evaluator.evaluate_candidate(&job, &mut |_| {}).unwrap().mirror_is_safe
+    };
+    let is_mirrored = |data: &DataSet, shown| augmentation(data, &settings, shown).unwrap().mirror;
+    let digits = digits();
+    assert_eq!(shown(&digits, &settings), None, "of these it is known");
+    assert!(!is_mirrored(&digits, Some(true)));
+
+    let mut own = DataSet { mirror_is_safe: None, ..(*digits).clone() };
+    assert_eq!(shown(&own, &settings), Some(false));
+    assert_eq!(shown(&own, &random_settings()), None, "what is done is said by name");
+    for images in [&mut own.train, &mut own.valid] {
+        let mirrored = images.mirrored();
+        images.pixels.iter_mut().zip(mirrored.pixels).for_each(|(pixel, other)| *pixel = (*pixel).max(other));
+    }
+    assert_eq!(shown(&own, &settings), Some(true), "each is its own mirror image");
+    assert!(is_mirrored(&own, Some(true)) && !is_mirrored(&own, Some(false)) && !is_mirrored(&own, None));
+}
+
 fn final_job(time_limit_seconds: Option<f64>) -> FinalJob {
     let (trial, architecture) = (TrialNumber(1), NETWORK.parse().unwrap());
-    FinalJob { trial, architecture, seed: 3, time_limit_seconds, epochs: None, checkpoint: None }
+    FinalJob { trial, architecture, seed: 3, time_limit_seconds, epochs: None, mirror_is_safe: None, checkpoint: None }
 }
 
 #[test]
