@@ -7,7 +7,7 @@ use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::{RaisedLimits, Study, StudyHeader, TrialStopping};
+use metaqnn_core::study::{RaisedLimits, Study, StudyHeader, TrialStopping, fast_training_microseconds};
 use metaqnn_data::{DataSet, LoadedData};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
 use metaqnn_train::{ComputeDevice, map_shape};
@@ -35,11 +35,11 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let data_argument = setup::lasting(&arguments.data)?;
     let (LoadedData { data, warnings }, data_dir) = setup::data_set(&data_argument, data_dir, arguments.size.size)?;
     setup::tell(&warnings);
+    let (input, space) = space_of(&settings, &data)?;
     let settings = match device {
-        ComputeDevice::Cpu => within_budget(&mut document, settings, data.train.len() + data.valid.len())?,
+        ComputeDevice::Cpu => within_budget(&mut document, settings, &space, data.train.len() + data.valid.len())?,
         ComputeDevice::Burn(_) => settings,
     };
-    let (input, space) = space_of(&settings, &data)?;
     let seed = settings.search.seed;
     let header = StudyHeader {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -154,20 +154,29 @@ fn lay(document: &mut DocumentMut, key: &str, value: Option<impl std::fmt::Displ
     Ok(())
 }
 
-/// Lowers the limit on the time of training to what the final training has time for on this machine.
-fn within_budget(document: &mut DocumentMut, settings: Settings, images: usize) -> Result<Settings> {
+/// Lowers the limit on the time of training to that with which the final training sees enough images on this machine.
+fn within_budget(
+    document: &mut DocumentMut,
+    settings: Settings,
+    space: &SearchSpace,
+    images: usize,
+) -> Result<Settings> {
     if !settings.budget_limits_networks() {
         return Ok(settings);
     }
     let slowness = cpu_speed::slowness(&settings.final_phase.training)?;
-    let Some(fitting) = settings.microseconds_within_budget(images, setup::all_threads(&settings), slowness) else {
+    let least = fast_training_microseconds(space, settings.training.network_options());
+    let threads = setup::all_threads(&settings);
+    let Some(fitting) = settings.microseconds_within_budget(images, threads, slowness, least) else {
         return Ok(settings);
     };
-    eprintln!(
-        "networks that train on an image in up to {:.0} µs on this machine, so that the final training has time for {} passes over {images} images",
-        fitting as f64 * slowness,
-        settings.limits.final_epochs
-    );
+    let why = if fitting > least {
+        "so that the final training has time for enough of them"
+    } else {
+        "the fastest that there are: the budget is short"
+    };
+    let on_this_machine = fitting as f64 * slowness;
+    eprintln!("networks that train on an image in up to {on_this_machine:.0} µs on this machine, {why}");
     settings::set(document, &format!("limits.train_microseconds={fitting}"))?;
     setup::checked(document)
 }

@@ -64,8 +64,8 @@ pub struct LimitSettings {
     /// [`Graph::training_microseconds`](crate::graph::Graph::training_microseconds). Studies of before there was this limit do not have it.
     #[serde(default)]
     pub train_microseconds: u64,
-    /// Passes over the images that the final training must be able to make within its share of the budget, see
-    /// [`Settings::microseconds_within_budget`].
+    /// Passes over 50,000 images, or over those of a larger data set, that the final training must be able to make within its share of the
+    /// budget, see [`Settings::microseconds_within_budget`].
     pub final_epochs: u32,
 }
 
@@ -95,6 +95,10 @@ impl FinalSettings {
     }
 }
 
+/// A smaller data set is passed over more often, until as many images were seen: so long a network takes to learn
+/// (docs/quick-preset.md).
+const FEWEST_IMAGES: usize = 50_000;
+
 impl Settings {
     /// Whether a budget and a final training say how large networks may be, see [`Settings::microseconds_within_budget`].
     pub fn budget_limits_networks(&self) -> bool {
@@ -102,17 +106,19 @@ impl Settings {
     }
 
     /// Most estimated microseconds that training on one image may take on one thread, with which the final training makes
-    /// `limits.final_epochs` passes over `images` within its share of the budget, on so many `threads` of a CPU on which trainings take
-    /// `slowness` times as long as estimated; at least 1. `None` where there is nothing to limit
+    /// `limits.final_epochs` passes over `images`, or more where these are fewer than 50,000, within its share of the budget, on so many
+    /// `threads` of a CPU on which trainings take `slowness` times as long as estimated; not below `least`
+    /// ([`fast_training_microseconds`](crate::study::fast_training_microseconds)), nor 0. `None` where there is nothing to limit
     /// ([`Settings::budget_limits_networks`]), or `limits.train_microseconds` is as low already.
-    pub fn microseconds_within_budget(&self, images: usize, threads: u32, slowness: f64) -> Option<u64> {
-        if !self.budget_limits_networks() || images == 0 {
+    pub fn microseconds_within_budget(&self, images: usize, threads: u32, slowness: f64, least: u64) -> Option<u64> {
+        if !self.budget_limits_networks() {
             return None;
         }
         let (limits, final_phase) = (&self.limits, &self.final_phase);
         let seconds = self.search.budget_seconds * final_phase.budget_share * (1.0 - final_phase.share_of_candidates());
-        let image_seconds = seconds * f64::from(threads.max(1)) / (f64::from(limits.final_epochs) * images as f64);
-        let fitting = ((image_seconds * 1e6 / slowness) as u64).max(1);
+        let seen = f64::from(limits.final_epochs) * images.max(FEWEST_IMAGES) as f64;
+        let image_seconds = seconds * f64::from(threads.max(1)) / seen;
+        let fitting = ((image_seconds * 1e6 / slowness) as u64).max(least).max(1);
         (limits.train_microseconds == 0 || fitting < limits.train_microseconds).then_some(fitting)
     }
 

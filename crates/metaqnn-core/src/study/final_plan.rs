@@ -32,7 +32,8 @@ pub struct Finalist {
     pub seconds_an_epoch: f64,
 }
 
-/// Plans the training of `finalists`, best first, each for the same number of epochs: `epochs`, or what `budget_seconds` allow.
+/// Plans the training of `finalists`, best first, each for the same number of epochs: `epochs`, or as many as the longest of `finals` has, so
+/// that they can be compared and go together into an ensemble, or what `budget_seconds` allow.
 ///
 /// `share` is what the validated training takes of the epochs of the final one. Under a budget as many networks are trained as can
 /// have half of `epochs`, at least one; the time is divided among them, so it can be more than `epochs` as well. Those that `finals` has
@@ -44,6 +45,8 @@ pub fn plan_final_trainings(
     share: f64,
     budget_seconds: Option<f64>,
 ) -> Vec<PlannedTraining> {
+    let longest = finals.iter().map(|done| done.epochs).max().unwrap_or(0);
+    let epochs = if budget_seconds.is_none() { epochs.max(longest) } else { epochs };
     let planned = divide(finalists, epochs, share, budget_seconds);
     let is_open = |finalist: &&Finalist| {
         planned.iter().all(|planned| planned.trial != finalist.trial || !planned.is_done(finals))
@@ -124,6 +127,8 @@ mod tests {
         };
         assert_eq!(planned(&[trained(2, 20)], None), [(4, 20), (9, 20)]);
         assert_eq!(planned(&[trained(2, 19)], None), [(4, 20), (2, 20), (9, 20)]);
+        // The search's own network had more: the others get as many.
+        assert_eq!(planned(&[trained(2, 76)], None), [(4, 76), (9, 76)]);
         assert_eq!(planned(&[trained(2, 20)], Some(120.0)), [(4, 40), (9, 40)]);
         assert_eq!(planned(&[trained(2, 20)], Some(240.0)), [(4, 40), (2, 40), (9, 40)]);
     }

@@ -6,6 +6,7 @@ mod ensemble;
 mod final_plan;
 pub(crate) mod generators;
 mod mirror;
+mod network_time;
 mod predicted_class;
 mod record;
 mod stopping;
@@ -18,6 +19,7 @@ pub use confidence::wilson_interval;
 pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
 pub use mirror::mirror_is_safe;
+pub use network_time::fast_training_microseconds;
 pub use predicted_class::{balanced_accuracy, predicted_class};
 pub use record::{
     CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,

@@ -1,9 +1,13 @@
 //! Spaces that are broken: every violation is named.
 
-use metaqnn_core::graph::MapShape;
+use metaqnn_core::agent::random_trajectory;
+use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::settings::{Preset, SearchSettings, Settings};
 use metaqnn_core::space::LayerKind::{self, Convolution, FullyConnected, GlobalAveragePool, MaxPool, Softmax, Start};
 use metaqnn_core::space::{SearchSpace, SpaceSettings};
+use metaqnn_core::study::fast_training_microseconds;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::fixture::{COLOUR_32, preset};
 
@@ -30,33 +34,62 @@ fn the_budget_decides_how_large_networks_may_be() {
     settings.final_phase.candidates = 1;
     settings.limits.final_epochs = 20;
     // 300 s of 2 threads over 20 passes of 50,000 images.
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), Some(600));
-    assert_eq!(settings.microseconds_within_budget(50_000, 1, 1.0), Some(300));
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), Some(600));
+    assert_eq!(settings.microseconds_within_budget(50_000, 1, 1.0, 0), Some(300));
     assert_eq!(
-        settings.microseconds_within_budget(1_000_000_000, 1, 1.0),
+        settings.microseconds_within_budget(1_000_000_000, 1, 1.0, 0),
         Some(1),
         "no limit is 0, which would be none"
     );
+    assert_eq!(settings.microseconds_within_budget(100_000, 2, 1.0, 0), Some(300));
     assert_eq!(
-        settings.microseconds_within_budget(50_000, 2, 1.5),
+        settings.microseconds_within_budget(1_500, 2, 1.0, 0),
+        Some(600),
+        "few images are passed over more often"
+    );
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 700), Some(700), "no network would be left");
+    assert_eq!(
+        settings.microseconds_within_budget(50_000, 2, 1.5, 0),
         Some(400),
         "a machine that needs half as long again"
     );
     // A fifth of the time goes to choosing.
     settings.final_phase.candidates = 4;
     settings.final_phase.candidates_share = 0.2;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), Some(480));
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), Some(480));
     settings.limits.train_microseconds = 481;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), Some(480));
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), Some(480));
     settings.limits.train_microseconds = 480;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), None, "a limit that is as low stays");
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), None, "a limit that is as low stays");
     settings.limits.train_microseconds = 0;
     settings.limits.final_epochs = 0;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0), None);
+    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), None);
     let without_budget = preset(Preset::Quick, "cifar10");
     let without_budget =
         Settings { search: SearchSettings { budget_seconds: 0.0, ..without_budget.search }, ..without_budget };
-    assert_eq!(without_budget.microseconds_within_budget(50_000, 2, 1.0), None);
+    assert_eq!(without_budget.microseconds_within_budget(50_000, 2, 1.0, 0), None);
+}
+
+#[test]
+fn a_space_has_networks_that_train_in_the_time_of_its_fast_ones() {
+    let settings = preset(Preset::Quick, "cifar10");
+    let options = settings.training.network_options();
+    let mut last = 0;
+    for side in [8, 32, 64, 224] {
+        let input = MapShape { channels: 3, height: side, width: side };
+        let space = SearchSpace::new(settings.space.clone(), input, 10).expect("the preset's space is sound");
+        let fast = fast_training_microseconds(&space, options);
+        assert!(fast > last, "{side}: {fast} µs, of the smaller images {last}");
+        assert_eq!(fast, fast_training_microseconds(&space, options));
+        let mut generator = ChaCha8Rng::seed_from_u64(1);
+        let drawn = 2000;
+        let within = (0..drawn)
+            .filter_map(|_| space.architecture(&random_trajectory(&space, &mut generator)).ok())
+            .filter(|it| Graph::new(it, input, options).is_ok_and(|graph| graph.training_microseconds() <= fast))
+            .count();
+        assert!((10..100).contains(&within), "{side}: {within} of {drawn} train in {fast} µs");
+        last = fast;
+    }
 }
 
 #[test]
