@@ -1,4 +1,5 @@
-//! The budget of `metaqnn final`: how fast the networks really train, and which of them there is still time for.
+//! The time of `metaqnn final`: how fast the networks really train, how long the rest is likely to take, and which of them a budget leaves
+//! time for.
 //!
 //! The plan is made in epochs, from the speed of the trials. So that a wrong estimate does not become a wrong plan, the best network
 //! is trained for a moment first, and the plan goes by what that shows. And so that an estimate that is wrong for another network
@@ -58,41 +59,43 @@ pub(crate) fn measure_epoch(
     Ok(None)
 }
 
+/// How the time that trainings take compares with what was predicted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pace {
+    /// Predicted seconds of the networks that this run has trained from the beginning, and what they took.
+    predicted: f64,
+    taken: f64,
+}
+
+impl Pace {
+    /// A network for which so many seconds were `predicted` took so many.
+    pub(crate) fn note(&mut self, predicted: f64, taken: f64) {
+        self.predicted += predicted;
+        self.taken += taken;
+    }
+
+    /// Seconds that networks for which so many are `predicted` are likely to take, going by those that were trained.
+    pub(crate) fn likely(&self, predicted: f64) -> f64 {
+        let slower = if self.predicted > 0.0 { self.taken / self.predicted } else { 1.0 };
+        predicted * slower
+    }
+}
+
 /// The time of a run that has a budget.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) begin: Instant,
     pub(crate) seconds: f64,
-    /// Whether this run has trained a network.
-    has_trained: bool,
-    /// Predicted seconds of the networks that it has trained from the beginning, and what they took.
-    predicted: f64,
-    taken: f64,
 }
 
 impl Budget {
-    pub(crate) fn new(begin: Instant, seconds: f64) -> Self {
-        Budget { begin, seconds, has_trained: false, predicted: 0.0, taken: 0.0 }
+    /// Whether a network that is likely to take so many seconds still fits.
+    pub(crate) fn has_time_for(&self, likely: f64) -> bool {
+        self.fits(likely, self.begin.elapsed().as_secs_f64())
     }
 
-    /// A network for which so many seconds were `predicted` took so many; `None` where an earlier run had begun it.
-    pub(crate) fn note(&mut self, predicted: f64, taken: Option<f64>) {
-        self.has_trained = true;
-        if let Some(taken) = taken {
-            self.predicted += predicted;
-            self.taken += taken;
-        }
-    }
-
-    /// Whether a network for which so many seconds are predicted still fits, going by those that were trained; the first one always
-    /// does.
-    pub(crate) fn has_time_for(&self, predicted: f64) -> bool {
-        self.fits(predicted, self.begin.elapsed().as_secs_f64())
-    }
-
-    fn fits(&self, predicted: f64, elapsed: f64) -> bool {
-        let slower = if self.predicted > 0.0 { self.taken / self.predicted } else { 1.0 };
-        !self.has_trained || elapsed + predicted * slower <= TOLERANCE * self.seconds
+    fn fits(&self, likely: f64, elapsed: f64) -> bool {
+        elapsed + likely <= TOLERANCE * self.seconds
     }
 }
 
@@ -102,16 +105,14 @@ mod tests {
 
     #[test]
     fn what_takes_longer_than_predicted_leaves_time_for_fewer() {
-        let mut budget = Budget::new(Instant::now(), 100.0);
-        assert!(budget.fits(1_000.0, 0.0), "the first one always");
-        budget.note(500.0, None);
-        assert!(budget.fits(70.0, 30.0) && !budget.fits(81.0, 30.0), "as predicted");
-        budget.note(30.0, Some(30.0));
-        assert!(budget.fits(70.0, 30.0));
-        assert!(!budget.fits(81.0, 30.0));
+        let budget = Budget { begin: Instant::now(), seconds: 100.0 };
+        let mut pace = Pace::default();
+        let fits = |pace: &Pace, predicted: f64, elapsed: f64| budget.fits(pace.likely(predicted), elapsed);
+        assert!(fits(&pace, 70.0, 30.0) && !fits(&pace, 81.0, 30.0), "as predicted");
+        pace.note(30.0, 30.0);
+        assert!(fits(&pace, 70.0, 30.0) && !fits(&pace, 81.0, 30.0));
         // Twice as long as predicted.
-        budget.note(10.0, Some(50.0));
-        assert!(budget.fits(14.0, 80.0));
-        assert!(!budget.fits(16.0, 80.0));
+        pace.note(10.0, 50.0);
+        assert!(fits(&pace, 14.0, 80.0) && !fits(&pace, 16.0, 80.0));
     }
 }

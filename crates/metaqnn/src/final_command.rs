@@ -16,7 +16,7 @@ use metaqnn_train::ComputeDevice;
 
 use crate::arguments::FinalArguments;
 use crate::ensemble::{self, Measuring};
-use crate::final_budget::{Budget, measure_epoch};
+use crate::final_budget::{Budget, Pace, measure_epoch};
 use crate::final_jobs::{FinalJobs, Stage, candidate_job, checkpoint, final_job, remove_checkpoints};
 use crate::final_table::FinalTable;
 use crate::run::{INTERRUPTED, watch_for_interrupt};
@@ -96,7 +96,7 @@ impl FinalTrainings {
             settings,
             device,
             data_dir: arguments.data_dir.data_dir.clone(),
-            budget: arguments.budget.map(|seconds| Budget::new(begin, seconds)),
+            budget: arguments.budget.map(|seconds| Budget { begin, seconds }),
             setup: WorkerSetup {
                 data: header.data,
                 data_dir: data_dir.display().to_string(),
@@ -215,15 +215,22 @@ impl FinalTrainings {
         let count = plan.len();
         // A trial is planned once, so what was done before says whether it is open.
         let finals = self.file.finals()?;
-        let mut pool = None;
+        let mut open = Vec::new();
         for (place, planned) in (1..).zip(plan) {
-            let trial = self.file.reader().trial(planned.trial)?.context("a planned trial is not in the study")?;
             if planned.is_done(&finals) {
                 remove_checkpoints(&self.file, planned.trial);
                 continue;
             }
-            let predicted = self.predicted_seconds(&planned, &trial);
-            if !left_out.is_empty() || self.budget.is_some_and(|budget| !budget.has_time_for(predicted)) {
+            let trial = self.file.reader().trial(planned.trial)?.context("a planned trial is not in the study")?;
+            open.push((place, self.predicted_seconds(&planned, &trial), planned, trial));
+        }
+        let mut predicted_left: f64 = open.iter().map(|(_, predicted, ..)| predicted).sum();
+        let mut pace = Pace::default();
+        let mut pool = None;
+        for (place, predicted, planned, trial) in open {
+            // The first one is always trained.
+            let fits = pool.is_none() || self.budget.is_none_or(|budget| budget.has_time_for(pace.likely(predicted)));
+            if !left_out.is_empty() || !fits {
                 left_out.push(planned.trial.to_string());
                 continue;
             }
@@ -231,11 +238,9 @@ impl FinalTrainings {
                 Some(pool) => pool,
                 none => none.insert(self.pool()?),
             };
-            let architecture = &trial.record.architecture;
-            eprintln!(
-                "{}",
-                display::with_architecture(&format!("{place} of {count}: trial {}", planned.trial), architecture)
-            );
+            let left = display::duration(pace.likely(predicted_left));
+            let what = format!("{place} of {count}, about {left} left: trial {}", planned.trial);
+            eprintln!("{}", display::with_architecture(&what, &trial.record.architecture));
             let stages = [Stage::Candidate, Stage::Final];
             let goes_on = stages.iter().any(|stage| checkpoint(&self.file, *stage, planned.trial).exists());
             let begin = Instant::now();
@@ -243,8 +248,9 @@ impl FinalTrainings {
                 Some(reasons) => failures.extend(reasons),
                 None => return Ok(None),
             }
-            if let Some(budget) = &mut self.budget {
-                budget.note(predicted, (!goes_on).then(|| begin.elapsed().as_secs_f64()));
+            predicted_left -= predicted;
+            if !goes_on {
+                pace.note(predicted, begin.elapsed().as_secs_f64());
             }
         }
         if !left_out.is_empty() {
