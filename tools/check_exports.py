@@ -103,8 +103,8 @@ def exported(metaqnn, work, data_dir, seed):
     for name, (preset, follows, batch_norm) in SEARCHES.items():
         settings = [f"space.follows.{kind}={json.dumps(kinds)}" for kind, kinds in follows.items()]
         settings += ["space.max_layers=7", "limits.mflops=20"]
-        settings += ["training.train_images=1000", "training.epochs=1", "training.min_steps=0", "final.enabled=true"]
-        settings += ["final.training.train_images=4000", "final.training.epochs=1", "final.training.min_steps=0"]
+        settings += ["training.train_images=6000", "training.epochs=1", "training.min_steps=0", "final.enabled=true"]
+        settings += ["final.training.train_images=12000", "final.training.epochs=1", "final.training.min_steps=0"]
         settings += ["final.candidates=1", f"final.training.batch_norm={json.dumps(batch_norm)}"]
         study, folder = work / f"{name}.study", work / name
         search = [metaqnn, "search", "mnist", "--data-dir", data_dir, "--preset", preset, "--models", "3"]
