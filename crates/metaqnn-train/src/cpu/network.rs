@@ -1,20 +1,23 @@
 //! A graph as layers over batches.
 
+mod answers;
+mod builder;
+
 use std::ops::Range;
 
-use metaqnn_core::graph::{Graph, MapShape, Operation};
+use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::MapSize;
 use metaqnn_kernels::pooling::{Pool, max_pool, max_pool_gradient, mean, mean_gradient};
-use metaqnn_kernels::stored_channels;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::convolution::{Convolution, Geometry, ReadyWeights, Scratch, chunk_images, chunks};
-use super::parameters::{Layout, Parameters};
-use super::signal::{Activation, Maps, Normalization, Signal, Slot, Statistics};
+use self::builder::Builder;
+use super::convolution::{Convolution, ReadyWeights, Scratch, chunk_images, chunks};
+use super::parameters::Parameters;
+use super::signal::{Activation, Maps, Signal, Slot, Statistics};
 use crate::initial_weights::InitialWeights;
 use crate::network::{HostTensor, WeightsError, serialized};
 
@@ -253,52 +256,6 @@ impl CpuNetwork {
         }
     }
 
-    /// The mean cross-entropy of the batch against `labels` in nats, images weighted by their class where classes have weights; its
-    /// gradient by the logits takes their place.
-    pub(super) fn loss_and_gradient(&mut self, labels: &[i32], smoothing: f32, weights: Option<&[f32]>) -> f32 {
-        let Some(logits) = self.signals.last_mut() else { return f32::NAN };
-        let stored = logits.maps.size.channels;
-        let classes = self.classes;
-        let mut exponential = vec![0.0; classes];
-        let weight = |label: i32| weights.map_or(1.0, |weights| weights[label as usize]);
-        let all = labels.iter().map(|&label| weight(label)).sum::<f32>();
-        let mut loss = 0.0;
-        for (logits, &label) in logits.values.chunks_exact_mut(stored).zip(labels) {
-            let part = weight(label) / all;
-            let mut of_image = 0.0;
-            let logits = &mut logits[..classes];
-            let sum = exponentials(logits, &mut exponential);
-            let logarithm = f64::from(sum).ln() + f64::from(greatest(logits));
-            for (class, (logit, &exponential)) in logits.iter_mut().zip(&exponential).enumerate() {
-                let hit = if class == label as usize { 1.0 - smoothing } else { 0.0 };
-                let target = hit + smoothing / classes as f32;
-                of_image += f64::from(target) * (logarithm - f64::from(*logit));
-                *logit = (exponential / sum - target) * part;
-            }
-            loss += f64::from(weight(label)) * of_image;
-        }
-        (loss / f64::from(all)) as f32
-    }
-
-    /// Class probabilities of the batch are added to `to`.
-    pub(super) fn probabilities(&self, to: &mut Vec<f32>) {
-        let Some(logits) = self.signals.last() else { return };
-        for logits in logits.values.chunks_exact(logits.maps.size.channels).take(self.images) {
-            let begin = to.len();
-            to.resize(begin + self.classes, 0.0);
-            let sum = exponentials(&logits[..self.classes], &mut to[begin..]);
-            to[begin..].iter_mut().for_each(|value| *value /= sum);
-        }
-    }
-
-    /// The logits of the batch are added to `to`, one row an image.
-    pub(crate) fn logits(&self, to: &mut Vec<f32>) {
-        let Some(logits) = self.signals.last() else { return };
-        for logits in logits.values.chunks_exact(logits.maps.size.channels).take(self.images) {
-            to.extend_from_slice(&logits[..self.classes]);
-        }
-    }
-
     /// Lets the gradient that [`CpuNetwork::loss_and_gradient`] left back through all layers.
     pub(super) fn backward(&mut self, images: usize) {
         assert_eq!(images, self.images, "the labels are of another batch");
@@ -470,138 +427,6 @@ fn draw_kept(seed: u64, layer: usize, image: usize, limit: u32, kept: &mut [u8])
         for (kept, &draw) in kept.iter_mut().zip(draws) {
             *kept = u8::from(u32::from(u16::from_le_bytes(draw)) < limit);
         }
-    }
-}
-
-/// The greatest of `logits`; not a number where one of them is not.
-fn greatest(logits: &[f32]) -> f32 {
-    logits.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b.is_nan() || b > a { b } else { a })
-}
-
-/// exp(logit − greatest) of each, and their sum.
-fn exponentials(logits: &[f32], to: &mut [f32]) -> f32 {
-    let greatest = greatest(logits);
-    to.iter_mut().zip(logits).fold(0.0, |sum, (to, logit)| {
-        *to = (logit - greatest).exp();
-        sum + *to
-    })
-}
-
-/// Turns the operations of a graph into layers.
-struct Builder {
-    layers: Vec<Layer>,
-    signals: Vec<Signal>,
-    parameters: Parameters,
-    batch_size: usize,
-    /// Channels of the last signal that are not only stored.
-    channels: usize,
-}
-
-impl Builder {
-    fn new(graph: &Graph, batch_size: usize) -> Self {
-        let MapShape { channels, height, width } = graph.input();
-        let channels = channels as usize;
-        // Windows over images need no whole vectors, since the gradient of images is not asked for.
-        let weights_first = matches!(
-            graph.nodes().first().map(|node| node.operation),
-            Some(Operation::Convolution { .. } | Operation::Flatten)
-        );
-        let stored = if weights_first { channels } else { stored_channels(channels) };
-        let size = MapSize { height: height as usize, width: width as usize, channels: stored };
-        Builder {
-            layers: Vec::new(),
-            signals: vec![Signal::new(size, batch_size)],
-            parameters: Parameters::default(),
-            batch_size,
-            channels,
-        }
-    }
-
-    fn last(&mut self) -> &mut Signal {
-        let last = self.signals.len() - 1;
-        &mut self.signals[last]
-    }
-
-    fn push(&mut self, layer: Layer, size: MapSize, channels: usize) {
-        self.layers.push(layer);
-        self.signals.push(Signal::new(size, self.batch_size));
-        self.channels = channels;
-    }
-
-    fn add(&mut self, name: &str, operation: Operation, output: MapShape) {
-        let channels = output.channels as usize;
-        let size = MapSize {
-            height: output.height as usize,
-            width: output.width as usize,
-            channels: stored_channels(channels),
-        };
-        match operation {
-            Operation::Convolution { kernel_size, stride, bias, .. } => {
-                let kernel_size = kernel_size as usize;
-                let source = self.last().maps.size;
-                let layout = Layout::Convolution {
-                    kernel_size,
-                    inputs: self.channels,
-                    stored_inputs: source.channels,
-                    outputs: channels,
-                    stored_outputs: size.channels,
-                };
-                let geometry = Geometry { source, input: source, output: size, kernel_size, stride: stride as usize };
-                self.weights(name, geometry, layout, bias, channels);
-            }
-            Operation::Linear { bias, .. } => {
-                let source = self.last().maps.size;
-                let layout = Layout::Linear {
-                    channels: self.channels,
-                    input: source,
-                    outputs: channels,
-                    stored_outputs: size.channels,
-                };
-                let input = MapSize { height: 1, width: 1, channels: source.values() };
-                let geometry = Geometry { source, input, output: size, kernel_size: 1, stride: 1 };
-                self.weights(name, geometry, layout, bias, channels);
-            }
-            Operation::BatchNorm { .. } => {
-                let stored = self.last().maps.size.channels;
-                let layout = Layout::Vector { channels, stored };
-                let gamma = self.parameters.add(format!("{name}.weight"), layout);
-                let beta = self.parameters.add(format!("{name}.bias"), layout);
-                let normalization = Normalization::new(name.to_owned(), channels, stored, gamma, beta);
-                self.last().maps.activation = Activation::Normalization(Box::new(normalization));
-            }
-            Operation::Relu => {
-                if let Activation::Normalization(normalization) = &mut self.last().maps.activation {
-                    normalization.relu = true;
-                } else {
-                    self.last().maps.activation = Activation::Relu;
-                    if let Some(Layer::Convolution(convolution)) = self.layers.last_mut() {
-                        convolution.relu = true;
-                    }
-                }
-            }
-            Operation::MaxPool { kernel_size, stride } => {
-                let pool = Pool { kernel_size: kernel_size as usize, stride: stride as usize };
-                let positions = vec![0; self.batch_size * size.values()];
-                self.push(Layer::Pool { pool, positions }, size, channels);
-            }
-            Operation::Dropout { probability } => {
-                let size = self.last().maps.size;
-                let kept = vec![0; self.batch_size * size.values()];
-                self.push(Layer::Dropout { probability, kept }, size, self.channels);
-            }
-            // A linear layer takes maps as they are.
-            Operation::Flatten => {}
-            Operation::GlobalAverage => self.push(Layer::Mean, size, channels),
-        }
-    }
-
-    fn weights(&mut self, name: &str, geometry: Geometry, layout: Layout, bias: bool, channels: usize) {
-        let stored = geometry.output.channels;
-        let weights = self.parameters.add(format!("{name}.weight"), layout);
-        let bias = bias.then(|| self.parameters.add(format!("{name}.bias"), Layout::Vector { channels, stored }));
-        let first = !self.layers.iter().any(|layer| matches!(layer, Layer::Convolution(_)));
-        let convolution = Convolution::new(geometry, self.batch_size, weights, bias, !first);
-        self.push(Layer::Convolution(Box::new(convolution)), geometry.output, channels);
     }
 }
 

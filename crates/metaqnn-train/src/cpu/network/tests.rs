@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metaqnn_core::graph::NetworkOptions;
+use metaqnn_core::graph::{NetworkOptions, Operation};
 use rand::RngExt;
 use safetensors::SafeTensors;
 
