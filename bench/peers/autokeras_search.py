@@ -62,7 +62,7 @@ def run(options, clock):
     except OutOfTime:
         ended = "out of time"
     except Exception as error:  # Some of its models ask for pretrained weights from the network; what was found before counts.
-        ended = str(error)
+        ended = str(error).strip().rpartition("\n")[2]
     if best["accuracy"] < 0:
         raise SystemExit(f"no epoch was finished: {ended}")
     model = keras.models.load_model(best["file"], custom_objects=autokeras.CUSTOM_OBJECTS)
