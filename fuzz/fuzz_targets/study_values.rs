@@ -2,11 +2,12 @@
 
 #![no_main]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use metaqnn_fuzz::{ask_everything, demand_words, lay, scratch};
+use metaqnn_store::SCHEMA_VERSION;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -20,8 +21,10 @@ struct Study {
 
 /// A study with something in every table, its triggers dropped, so that it can be changed.
 static STUDY: LazyLock<Study> = LazyLock::new(|| {
-    lay(&FILE, include_bytes!("../../crates/metaqnn-store/tests/fixtures/schema-6.sqlite"));
-    ask_everything(&FILE).expect("the fixture is a study of the current schema");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/metaqnn-store/tests/fixtures");
+    let fixture = fixtures.join(format!("schema-{SCHEMA_VERSION}.sqlite"));
+    lay(&FILE, &std::fs::read(fixture).expect("there is a study of the current schema"));
+    ask_everything(&FILE).expect("it is sound");
     let connection = Connection::open(&*FILE).expect("the fixture is a study");
     let texts = |sql: &str| -> Vec<(String, String)> {
         let mut statement = connection.prepare(sql).expect("the question is sound");

@@ -57,8 +57,11 @@ pub fn ask_everything(path: &Path) -> Result<(), StoreError> {
     study.top(10)?;
     study.run_seconds()?;
     study.raised_limits()?;
-    study.candidates()?;
+    for record in study.candidates()? {
+        study.validation_probabilities(record.trial)?;
+    }
     study.final_plan()?;
+    study.ensemble()?;
     for record in study.finals()? {
         study.final_weights(record.trial)?;
     }
