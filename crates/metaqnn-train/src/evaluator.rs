@@ -265,9 +265,13 @@ pub fn normalizer(data: &DataSet, settings: &TrainingSettings) -> Normalizer {
 }
 
 /// The augmentation that `settings` mean for `data`: mirrored only where that is safe (of own data, where it is asked for, or a network has
-/// `shown` that it is), shifted by up to an eighth of the side.
+/// `shown` that it is), and shifted by as much as the settings say or fits the side.
 pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Option<bool>) -> Option<Augmentation> {
     let side = data.shape().height.min(data.shape().width);
+    let shift = |divisor: usize| match settings.max_shift as usize {
+        0 => (side / divisor).max(1),
+        pixels => pixels,
+    };
     let mirror_is_safe = data.mirror_is_safe.or(shown) == Some(true);
     // Of own data nobody has said whether it is; who asks for it by name means it.
     let mirror_if_asked = data.mirror_is_safe != Some(false);
@@ -280,10 +284,10 @@ pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Option<b
         AugmentationChoice::None => Augmentation::default(),
         AugmentationChoice::Mirror => Augmentation { mirror: mirror_if_asked, ..Augmentation::default() },
         AugmentationChoice::MirrorAndShift => {
-            Augmentation { mirror: mirror_if_asked, shift: side / 8, ..Augmentation::default() }
+            Augmentation { mirror: mirror_if_asked, shift: shift(10), ..Augmentation::default() }
         }
         AugmentationChoice::Warp | AugmentationChoice::Auto => {
-            Augmentation { mirror: mirror_is_safe, shift: side / 8, rotation: 15, scale: 15, erase: 0 }
+            Augmentation { mirror: mirror_is_safe, shift: shift(8), rotation: 15, scale: 15, erase: 0 }
         }
     };
     (!augmentation.is_none()).then_some(augmentation)

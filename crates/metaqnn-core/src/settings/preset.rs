@@ -254,6 +254,7 @@ mod tests {
         // Spec 4.
         assert_eq!([of("mnist").epochs, of("cifar10").epochs, of("svhn").epochs], [40, 300, 40]);
         assert_eq!(of("mnist").augmentation, AugmentationChoice::None);
+        assert_eq!((of("cifar10").augmentation, of("cifar10").max_shift), (AugmentationChoice::MirrorAndShift, 5));
         for data in ["digits", "fashion-mnist", "cifar100", "./my-images"] {
             let training = of(data);
             assert!(matches!(training.schedule, Schedule::OneCycle { .. }), "{data}: {training:?}");

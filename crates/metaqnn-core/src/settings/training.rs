@@ -34,6 +34,10 @@ pub struct TrainingSettings {
     pub preprocessing: PreprocessingChoice,
     /// Random changes to training images.
     pub augmentation: AugmentationChoice,
+    /// Most pixels by which `mirror-and-shift` and `warp` move an image along each axis; 0 for what fits the side. Studies of earlier
+    /// versions do not have it.
+    #[serde(default)]
+    pub max_shift: u32,
     /// Share of each target spread evenly over all classes.
     pub label_smoothing: f64,
     /// How much an image counts in the loss. Studies of earlier versions do not have it.
@@ -108,9 +112,9 @@ pub enum AugmentationChoice {
     None,
     /// Mirrored left to right with probability ½ where the data set allows it.
     Mirror,
-    /// Mirrored where the data set allows it, and shifted by up to an eighth of the side.
+    /// Mirrored where the data set allows it, and shifted by up to a tenth of the side.
     MirrorAndShift,
-    /// The same, and turned by up to 15 degrees and stretched or shrunk by up to 15 % along each axis.
+    /// Mirrored likewise, shifted by up to an eighth of the side, turned by up to 15 degrees and stretched or shrunk by up to 15 % along each axis.
     Warp,
     /// What fits the data: `mirror-and-shift` where mirroring is allowed, as of photographs, else `warp`, as of characters.
     Auto,

@@ -8,7 +8,7 @@ use metaqnn_core::ports::{
 };
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, PruneReason, TrialNumber};
-use metaqnn_data::DataSet;
+use metaqnn_data::{DataSet, ImageShape, LabelledImages};
 use metaqnn_train::{Network, NetworkEvaluator, augmentation, map_shape, normalizer, parse_device, predict};
 
 use crate::settings::{digits, plain};
@@ -166,6 +166,21 @@ fn a_candidate_shows_whether_images_may_be_mirrored() {
     }
     assert_eq!(shown(&own, &settings), Some(true), "each is its own mirror image");
     assert!(is_mirrored(&own, Some(true)) && !is_mirrored(&own, Some(false)) && !is_mirrored(&own, None));
+}
+
+#[test]
+fn images_are_shifted_by_what_fits_their_side_or_by_what_was_asked_for() {
+    let shift = |side, choice, max_shift| {
+        let shape = ImageShape { channels: 1, height: side, width: 2 * side };
+        let data = DataSet { train: LabelledImages::empty(shape), ..(*digits()).clone() };
+        let settings = TrainingSettings { augmentation: choice, max_shift, ..plain() };
+        augmentation(&data, &settings, None).map(|augmentation| augmentation.shift)
+    };
+    let (shifted, warped) = (AugmentationChoice::MirrorAndShift, AugmentationChoice::Warp);
+    assert_eq!([8, 28, 32, 224].map(|side| shift(side, shifted, 0).unwrap()), [1, 2, 3, 22]);
+    assert_eq!([8, 28, 32, 224].map(|side| shift(side, warped, 0).unwrap()), [1, 3, 4, 28]);
+    assert_eq!([shifted, warped].map(|choice| shift(32, choice, 5)), [Some(5), Some(5)]);
+    assert_eq!(shift(32, AugmentationChoice::None, 5), None);
 }
 
 fn final_job(time_limit_seconds: Option<f64>) -> FinalJob {

@@ -26,6 +26,7 @@ pub(crate) fn plain() -> TrainingSettings {
         max_dropout: 0.0,
         preprocessing: PreprocessingChoice::Standardize,
         augmentation: AugmentationChoice::None,
+        max_shift: 0,
         label_smoothing: 0.0,
         class_weights: ClassWeights::None,
         restart: RestartSettings {
