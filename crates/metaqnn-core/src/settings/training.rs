@@ -114,7 +114,8 @@ pub enum AugmentationChoice {
     Mirror,
     /// Mirrored where the data set allows it, and shifted by up to a tenth of the side.
     MirrorAndShift,
-    /// Mirrored likewise, shifted by up to an eighth of the side, turned by up to 15 degrees and stretched or shrunk by up to 15 % along each axis.
+    /// Mirrored likewise, shifted by up to an eighth of the side, turned by up to 15 degrees and stretched or shrunk by
+    /// up to 15 % along each axis.
     Warp,
     /// What fits the data: `mirror-and-shift` where mirroring is allowed, as of photographs, else `warp`, as of characters.
     Auto,
