@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{lines, log, metaqnn, search, verify};
+use crate::program::{lines, log, metaqnn, search, text, verify};
 
 /// Settings under which most trainings are stopped once three have gone to their end.
 pub(crate) const STOPPING: [&str; 10] = [
@@ -19,12 +19,6 @@ pub(crate) const STOPPING: [&str; 10] = [
     "--set",
     "early_stopping.probability=0.7",
 ];
-
-fn text(arguments: &[&str]) -> String {
-    let output = metaqnn(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 #[test]
 fn a_stopped_trial_says_so_and_why() {

@@ -8,7 +8,7 @@ use metaqnn_data::{DataSource, SplitSettings, load};
 use metaqnn_store::StudyReader;
 use serde_json::Value;
 
-use crate::program::{lines, metaqnn};
+use crate::program::{lines, metaqnn, text};
 
 /// Networks that are trained too little to be equal, of which more than one is better than one.
 const SETTINGS: [&str; 10] = [
@@ -45,12 +45,6 @@ fn search(study: &str, more: &[&str]) {
 
 fn study() -> String {
     FINISHED.0.path().join("a.study").to_str().unwrap().to_owned()
-}
-
-fn text(arguments: &[&str]) -> String {
-    let output = metaqnn(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]

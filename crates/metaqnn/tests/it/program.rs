@@ -29,6 +29,13 @@ pub(crate) fn lines(output: &Output) -> Vec<Value> {
     String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What a command that succeeds writes to standard output.
+pub(crate) fn text(arguments: &[&str]) -> String {
+    let output = metaqnn(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 pub(crate) fn search(study: &Path, more: &[&str]) -> Vec<Value> {
     let mut arguments = vec!["search", "--json", "--study", study.to_str().unwrap()];
     arguments.extend(TINY);
@@ -236,7 +243,6 @@ fn the_log_shows_repeats_where_asked_for() {
         assert_eq!(trial["architecture"], repeat["architecture"]);
         assert_eq!(trial["valid_accuracy"], repeat["valid_accuracy"]);
     }
-    let text = |arguments: &[&str]| String::from_utf8_lossy(&metaqnn(arguments).stdout).into_owned();
     let again = text(&["log", path, "--events"]).lines().filter(|line| line.contains("again: ")).count();
     assert_eq!(again, repeats.len());
     assert_eq!(text(&["log", path]).lines().count(), trials.len());
