@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Accuracy of metaqnn's own engine beside stock Burn (`--device flex`), after the same trainings.
+"""Accuracy of metaqnn's own engine beside stock Burn (`--device flex`), after the same trainings; of a program built with `--features burn`.
 
     metaqnn data fetch mnist
     python3 bench/accuracy.py --seeds 1 2 3 4 5

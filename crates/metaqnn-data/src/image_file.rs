@@ -18,7 +18,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use crate::data_set::ImageShape;
 use crate::error::{DataError, Problem};
-use crate::resize::{ImageSize, resize_interleaved};
+use crate::resize::{ImageSize, resize_planes};
 
 /// Most pixels of an image; a file of a few kilobytes may unpack to many more.
 const MOST_PIXELS: u64 = 100_000_000;
@@ -139,13 +139,11 @@ impl DecodedImage {
     /// # Shapes
     /// The result has dimensions CHW.
     pub(crate) fn resized(&self, size: ImageSize) -> Result<Vec<u8>, String> {
-        let pixels = if (self.height, self.width) == (size.height(), size.width()) {
-            std::borrow::Cow::Borrowed(&self.pixels)
-        } else {
-            let resized = resize_interleaved(&self.pixels, self.channels, (self.height, self.width), size);
-            std::borrow::Cow::Owned(resized.map_err(|error| error.to_string())?)
-        };
-        Ok(planes(&pixels, self.channels))
+        let planes = planes(&self.pixels, self.channels);
+        if (self.height, self.width) == (size.height(), size.width()) {
+            return Ok(planes);
+        }
+        resize_planes(&planes, (self.height, self.width), size).map_err(|error| error.to_string())
     }
 }
 

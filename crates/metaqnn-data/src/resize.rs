@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::data_set::{DataSet, ImageShape, LabelledImages};
 use crate::error::DataError;
@@ -117,36 +118,35 @@ impl DataSet {
     }
 }
 
-/// Resizes one image after the other, all of the same size and channels.
+/// Resizes one plane after the other, all of the same size.
+///
+/// Planes alone, never pixels of three channels: the library is compiled anew for each kind of pixel, half a minute of it, and gives the
+/// same values for both.
 struct Resizing {
     resizer: Resizer,
-    resized: Image<'static>,
-    kind: PixelType,
-    /// Rows and columns of the images.
+    resized: Vec<u8>,
+    /// Rows and columns of the planes.
     from: (usize, usize),
     size: ImageSize,
 }
 
 impl Resizing {
-    /// Of images of 1 or 3 channels, HWC, `from` (H, W) to `size`.
-    fn new(channels: usize, from: (usize, usize), size: ImageSize) -> Self {
-        let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-        Self {
-            resizer: Resizer::new(),
-            resized: Image::new(side(size.width), side(size.height), kind),
-            kind,
-            from,
-            size,
-        }
+    /// Of planes of `from` (H, W) to `size`.
+    fn new(from: (usize, usize), size: ImageSize) -> Self {
+        Self { resizer: Resizer::new(), resized: vec![0; size.height * size.width], from, size }
     }
 
-    fn resize(&mut self, pixels: &[u8]) -> Result<&[u8], DataError> {
-        let failed = |reason: &dyn fmt::Display| DataError::Resize { size: self.size, reason: reason.to_string() };
+    fn resize(&mut self, plane: &[u8]) -> Result<&[u8], DataError> {
+        let size = self.size;
+        let failed = |reason: &dyn fmt::Display| DataError::Resize { size, reason: reason.to_string() };
         let (height, width) = self.from;
-        let source = ImageRef::new(side(width), side(height), pixels, self.kind).map_err(|error| failed(&error))?;
+        let source = TypedImageRef::<U8>::from_buffer(side(width), side(height), plane);
+        let source = source.map_err(|error| failed(&error))?;
+        let target = TypedImage::<U8>::from_buffer(side(size.width), side(size.height), &mut self.resized);
+        let mut target = target.map_err(|error| failed(&error))?;
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        self.resizer.resize(&source, &mut self.resized, &options).map_err(|error| failed(&error))?;
-        Ok(self.resized.buffer())
+        self.resizer.resize_typed(&source, &mut target, &options).map_err(|error| failed(&error))?;
+        Ok(&self.resized)
     }
 }
 
@@ -158,7 +158,7 @@ fn side(n: usize) -> u32 {
 pub(crate) fn resize_all(images: &LabelledImages, max_value: u8, size: ImageSize) -> Result<LabelledImages, DataError> {
     let from = images.shape;
     let shape = ImageShape { channels: from.channels, height: size.height, width: size.width };
-    let mut resizing = Resizing::new(1, (from.height, from.width), size);
+    let mut resizing = Resizing::new((from.height, from.width), size);
     let mut pixels = Vec::with_capacity(images.len() * shape.pixels());
     let spread: Vec<u8> = images.pixels.iter().map(|&value| spread(value, max_value)).collect();
     // One channel of one image at a time: NCHW holds them one after the other.
@@ -168,17 +168,17 @@ pub(crate) fn resize_all(images: &LabelledImages, max_value: u8, size: ImageSize
     Ok(LabelledImages { shape, pixels, labels: images.labels.clone() })
 }
 
-/// One image of 1 or 3 channels with bytes of the whole range, resized as [`DataSet::resized`] says.
+/// One image with bytes of the whole range, resized as [`DataSet::resized`] says.
 ///
 /// # Shapes
-/// `pixels` and the result have dimensions HWC; `from` is (H, W).
-pub(crate) fn resize_interleaved(
-    pixels: &[u8],
-    channels: usize,
-    from: (usize, usize),
-    size: ImageSize,
-) -> Result<Vec<u8>, DataError> {
-    Ok(Resizing::new(channels, from, size).resize(pixels)?.to_vec())
+/// `planes` and the result have dimensions CHW; `from` is (H, W).
+pub(crate) fn resize_planes(planes: &[u8], from: (usize, usize), size: ImageSize) -> Result<Vec<u8>, DataError> {
+    let mut resizing = Resizing::new(from, size);
+    let mut pixels = Vec::new();
+    for plane in planes.chunks_exact((from.0 * from.1).max(1)) {
+        pixels.extend_from_slice(resizing.resize(plane)?);
+    }
+    Ok(pixels)
 }
 
 /// `value` of 0..=`max_value` as one of 0..=255, rounded.
@@ -271,13 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn interleaved_images_are_resized_as_planes_are() {
+    fn the_planes_of_an_image_are_resized_as_those_of_a_data_set() {
         let shape = ImageShape { channels: 3, height: 9, width: 7 };
         let pixels: Vec<u8> = (0..shape.pixels()).map(|i| (i * 37 % 256) as u8).collect();
         let size = ImageSize { height: 8, width: 12 };
-        let planes = LabelledImages { shape, pixels: crate::image_file::planes(&pixels, 3), labels: vec![0] };
-        let resized = resize_interleaved(&pixels, 3, (9, 7), size).unwrap();
-        assert_eq!(crate::image_file::planes(&resized, 3), resize_all(&planes, 255, size).unwrap().pixels);
+        let images = LabelledImages { shape, pixels: pixels.clone(), labels: vec![0] };
+        assert_eq!(resize_planes(&pixels, (9, 7), size).unwrap(), resize_all(&images, 255, size).unwrap().pixels);
     }
 
     #[test]

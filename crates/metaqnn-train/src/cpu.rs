@@ -19,8 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub(crate) use self::network::CpuNetwork;
-use crate::initial_weights::InitialWeights;
-use crate::network::WeightsError;
+use crate::weights::{InitialWeights, WeightsError};
 
 /// All that changes in a [`CpuLearner`] from step to step.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +143,12 @@ impl CpuLearner {
     pub(crate) fn probabilities(&mut self, images: &[f32], to: &mut Vec<f32>) {
         self.network.forward(images, None);
         self.network.probabilities(to);
+    }
+
+    /// The same for logits.
+    pub(crate) fn logits(&mut self, images: &[f32], to: &mut Vec<f32>) {
+        self.network.forward(images, None);
+        self.network.logits(to);
     }
 
     /// Weights and statistics as safetensors.

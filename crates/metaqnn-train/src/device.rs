@@ -1,32 +1,14 @@
-//! Devices by name: `cpu`, `flex`, and `cuda:0`, `vulkan:0`, `metal:0`, `rocm:0` and so on where compiled in and present.
+//! Devices by name: `cpu`, and `flex`, `cuda:0`, `vulkan:0`, `metal:0`, `rocm:0` and so on where compiled in and present.
 
-use burn::tensor::Device;
+use crate::burn_engine::{self, BurnDevice};
 
 /// Where networks are trained.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ComputeDevice {
     /// The CPU, with this project's own kernels.
     Cpu,
-    /// A device of Burn's: a GPU, or `flex`, Burn's own backend for the CPU.
-    Burn(Device),
-}
-
-impl ComputeDevice {
-    /// The device on which Burn's tensors are made; for [`ComputeDevice::Cpu`] that of `flex`.
-    pub fn burn(&self) -> Device {
-        match self {
-            ComputeDevice::Cpu => Device::flex(),
-            ComputeDevice::Burn(device) => device.clone(),
-        }
-    }
-
-    /// Whether the CPU does the work, so that reading a tensor waits for nothing.
-    pub(crate) fn is_on_the_cpu(&self) -> bool {
-        match self {
-            ComputeDevice::Cpu => true,
-            ComputeDevice::Burn(device) => is_cpu(device),
-        }
-    }
+    /// A device of Burn's: a GPU, or `flex`, Burn's own backend for the CPU. There is none without the feature `burn`.
+    Burn(BurnDevice),
 }
 
 /// Why a name is not that of a device here.
@@ -42,10 +24,12 @@ pub enum DeviceError {
         available: Vec<String>,
     },
     /// The program was built without the devices of this kind.
-    #[error("this program was built without {kind}: build it with `cargo build --release --features {kind}`; here there are: {}", available.join(", "))]
+    #[error("this program was built without {kind}: build it with `cargo install --path crates/metaqnn --features {feature}`; here there are: {}", available.join(", "))]
     NotCompiledIn {
-        /// The kind, which is also the cargo feature.
-        kind: String,
+        /// The kind.
+        kind: &'static str,
+        /// The cargo feature that brings it.
+        feature: &'static str,
         /// Names of the devices here.
         available: Vec<String>,
     },
@@ -59,20 +43,23 @@ pub enum DeviceError {
     },
 }
 
-/// The kinds of device beside the CPU, each named as its cargo feature.
+/// The kinds of device beside the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accelerator {
+pub(crate) enum DeviceKind {
+    /// Burn's own backend for the CPU, of which there is one.
+    Flex,
     Cuda,
     Vulkan,
     Metal,
     Rocm,
 }
 
-impl Accelerator {
-    const ALL: [Self; 4] = [Self::Cuda, Self::Vulkan, Self::Metal, Self::Rocm];
+impl DeviceKind {
+    const ALL: [Self; 5] = [Self::Flex, Self::Cuda, Self::Vulkan, Self::Metal, Self::Rocm];
 
     fn name(self) -> &'static str {
         match self {
+            Self::Flex => "flex",
             Self::Cuda => "cuda",
             Self::Vulkan => "vulkan",
             Self::Metal => "metal",
@@ -80,8 +67,17 @@ impl Accelerator {
         }
     }
 
+    /// The cargo feature that compiles it in.
+    fn feature(self) -> &'static str {
+        match self {
+            Self::Flex => "burn",
+            kind => kind.name(),
+        }
+    }
+
     fn compiled_in(self) -> bool {
         match self {
+            Self::Flex => cfg!(feature = "burn"),
             Self::Cuda => cfg!(feature = "cuda"),
             Self::Vulkan => cfg!(feature = "vulkan"),
             Self::Metal => cfg!(feature = "metal"),
@@ -90,29 +86,20 @@ impl Accelerator {
     }
 
     /// The devices of this kind on this machine; none where the kind is not compiled in.
-    fn devices(self) -> Vec<Device> {
+    fn devices(self) -> Vec<BurnDevice> {
         // Where a driver is not installed some backends panic instead of listing nothing.
-        std::panic::catch_unwind(|| match self {
-            #[cfg(feature = "cuda")]
-            Self::Cuda => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(),
-            #[cfg(feature = "vulkan")]
-            Self::Vulkan => Device::enumerate(burn::tensor::DeviceType::Vulkan).into_vec(),
-            #[cfg(feature = "metal")]
-            Self::Metal => Device::enumerate(burn::tensor::DeviceType::Metal).into_vec(),
-            #[cfg(feature = "rocm")]
-            Self::Rocm => Device::enumerate(burn::tensor::DeviceType::Rocm).into_vec(),
-            #[allow(unreachable_patterns)]
-            _ => Vec::new(),
-        })
-        .unwrap_or_default()
+        std::panic::catch_unwind(|| burn_engine::devices(self)).unwrap_or_default()
     }
 }
 
-/// Names of the devices that are compiled in and present, `cpu` and `flex`, Burn's backend for the CPU, first.
+/// Names of the devices that are compiled in and present, `cpu` first.
 pub fn available_devices() -> Vec<String> {
-    let mut names = vec!["cpu".to_owned(), "flex".to_owned()];
-    for kind in Accelerator::ALL.into_iter().filter(|kind| kind.compiled_in()) {
-        names.extend((0..kind.devices().len()).map(|index| format!("{}:{index}", kind.name())));
+    let mut names = vec!["cpu".to_owned()];
+    for kind in DeviceKind::ALL.into_iter().filter(|kind| kind.compiled_in()) {
+        match kind {
+            DeviceKind::Flex => names.push(kind.name().to_owned()),
+            _ => names.extend((0..kind.devices().len()).map(|index| format!("{}:{index}", kind.name()))),
+        }
     }
     names
 }
@@ -123,30 +110,27 @@ pub fn available_devices() -> Vec<String> {
 ///
 /// [`DeviceError`] lists the devices that are here and, where the kind is not compiled in, says with which cargo feature to build.
 pub fn parse_device(name: &str) -> Result<ComputeDevice, DeviceError> {
-    match name {
-        "cpu" => return Ok(ComputeDevice::Cpu),
-        "flex" => return Ok(ComputeDevice::Burn(Device::flex())),
-        _ => {}
+    if name == "cpu" {
+        return Ok(ComputeDevice::Cpu);
     }
     let unknown = || DeviceError::Unknown { name: name.to_owned(), available: available_devices() };
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => (kind, index.parse::<usize>().map_err(|_| unknown())?),
         None => (name, 0),
     };
-    let kind = Accelerator::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unknown)?;
+    let kind = DeviceKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unknown)?;
+    if kind == DeviceKind::Flex && name != "flex" {
+        return Err(unknown());
+    }
     if !kind.compiled_in() {
-        return Err(DeviceError::NotCompiledIn { kind: kind.name().to_owned(), available: available_devices() });
+        let (kind, feature) = (kind.name(), kind.feature());
+        return Err(DeviceError::NotCompiledIn { kind, feature, available: available_devices() });
     }
     kind.devices()
         .into_iter()
         .nth(index)
         .map(ComputeDevice::Burn)
         .ok_or_else(|| DeviceError::Absent { name: name.to_owned(), available: available_devices() })
-}
-
-/// Whether `device` is the CPU, so that reading a tensor waits for nothing.
-pub(crate) fn is_cpu(device: &Device) -> bool {
-    *device == Device::flex()
 }
 
 #[cfg(test)]
@@ -161,21 +145,24 @@ mod tests {
 
     #[test]
     fn what_is_not_a_device_is_refused_with_the_list() {
-        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0", "CPU"] {
+        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0", "flex:0", "CPU"] {
             let error = parse_device(name).unwrap_err();
             assert!(matches!(error, DeviceError::Unknown { .. }), "{name}");
-            assert!(error.to_string().contains("here there are: cpu, flex"), "{error}");
+            assert!(error.to_string().contains("here there are: cpu"), "{error}");
         }
     }
 
     #[test]
     fn an_absent_device_is_refused() {
-        for kind in Accelerator::ALL {
-            let error = parse_device(&format!("{}:4000", kind.name())).unwrap_err();
-            if kind.compiled_in() {
-                assert!(matches!(error, DeviceError::Absent { .. }));
-            } else {
-                assert!(error.to_string().contains(&format!("--features {}", kind.name())), "{error}");
+        for kind in DeviceKind::ALL {
+            let name = if kind == DeviceKind::Flex { "flex".to_owned() } else { format!("{}:4000", kind.name()) };
+            match parse_device(&name) {
+                Ok(device) => assert!(kind == DeviceKind::Flex && kind.compiled_in(), "{device:?}"),
+                Err(DeviceError::Absent { .. }) => assert!(kind.compiled_in()),
+                Err(error) => {
+                    assert!(!kind.compiled_in());
+                    assert!(error.to_string().contains(&format!("--features {}", kind.feature())), "{error}");
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Evaluation, Failure, balanced_accuracy, mirror_is_safe};
 use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer, Preprocessing};
 
+use crate::burn_engine;
 use crate::device::{ComputeDevice, DeviceError, parse_device};
 use crate::predictions::Predictions;
 use crate::trainer::{EarlyStop, TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, fixed_part, train};
@@ -104,7 +105,7 @@ impl NetworkEvaluator {
         };
         // The next network has other shapes; what this one leaves in the pools of a GPU would be in its way.
         if let ComputeDevice::Burn(device) = &self.device {
-            device.memory_cleanup();
+            burn_engine::clean_up(device);
         }
         taken
     }

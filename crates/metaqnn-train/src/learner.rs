@@ -1,17 +1,15 @@
 //! A network in training: one step at a time.
 
-use burn::tensor::Tensor;
 use metaqnn_core::graph::Graph;
 use metaqnn_core::settings::TrainingSettings;
 use metaqnn_data::{LabelledImages, Normalizer};
 use rand::Rng;
 
-use crate::burn_learner::BurnLearner;
+use crate::burn_engine::{BurnLearner, PendingLoss};
 use crate::cpu::{CpuLearner, CpuState};
 use crate::device::ComputeDevice;
-use crate::initial_weights::{Drawn, Stored};
-use crate::network::{Network, WeightsError};
-use crate::predictions::{Predictions, predict, predict_batches};
+use crate::predictions::{Predictions, predict_batches};
+use crate::weights::{Drawn, Stored, WeightsError};
 
 /// A network with its optimizer and loss, on any device.
 pub struct Learner {
@@ -20,7 +18,7 @@ pub struct Learner {
 
 enum Engine {
     Cpu(Box<CpuLearner>),
-    Burn(Box<BurnLearner>, ComputeDevice),
+    Burn(Box<BurnLearner>),
 }
 
 /// The loss of a step, the mean cross-entropy in nats, weighted where classes have weights.
@@ -28,8 +26,8 @@ enum Engine {
 pub enum StepLoss {
     /// It is known.
     Known(f32),
-    /// It is still being computed: a tensor of shape 1 without gradients; reading it waits for the device.
-    Pending(Box<Tensor<1>>),
+    /// The device still computes it.
+    Pending(PendingLoss),
 }
 
 impl StepLoss {
@@ -37,7 +35,7 @@ impl StepLoss {
     pub fn value(self) -> f32 {
         match self {
             StepLoss::Known(loss) => loss,
-            StepLoss::Pending(loss) => loss.into_scalar::<f32>(),
+            StepLoss::Pending(loss) => loss.value(),
         }
     }
 }
@@ -57,14 +55,11 @@ impl Learner {
                 let Ok(learner) = CpuLearner::new(graph, settings, Drawn(weights), dropout);
                 Self::on_the_cpu(learner)
             }
-            ComputeDevice::Burn(burn) => {
-                let network = Network::new(graph, &burn.clone().autodiff(), weights);
-                Self::on_burn(BurnLearner::new(network, graph, settings, burn, dropout), device)
-            }
+            ComputeDevice::Burn(device) => Self::on_burn(BurnLearner::new(graph, settings, device, weights, dropout)),
         }
     }
 
-    /// The same for weights that are there, as [`Network::to_safetensors`] writes them.
+    /// The same for weights that are there, as [`Learner::to_safetensors`] writes them.
     ///
     /// # Errors
     ///
@@ -78,9 +73,8 @@ impl Learner {
     ) -> Result<Self, WeightsError> {
         Ok(match device {
             ComputeDevice::Cpu => Self::on_the_cpu(CpuLearner::new(graph, settings, Stored::new(weights)?, dropout)?),
-            ComputeDevice::Burn(burn) => {
-                let network = Network::with_weights(graph, &burn.clone().autodiff(), weights)?;
-                Self::on_burn(BurnLearner::new(network, graph, settings, burn, dropout), device)
+            ComputeDevice::Burn(device) => {
+                Self::on_burn(BurnLearner::with_weights(graph, settings, device, weights, dropout)?)
             }
         })
     }
@@ -112,8 +106,8 @@ impl Learner {
         Learner { engine: Engine::Cpu(Box::new(learner)) }
     }
 
-    fn on_burn(learner: BurnLearner, device: &ComputeDevice) -> Self {
-        Learner { engine: Engine::Burn(Box::new(learner), device.clone()) }
+    fn on_burn(learner: BurnLearner) -> Self {
+        Learner { engine: Engine::Burn(Box::new(learner)) }
     }
 
     /// From now on an image counts in the loss by the weight of its class: of a batch the loss is Σ w·loss / Σ w over its images.
@@ -124,7 +118,7 @@ impl Learner {
     pub fn weight_classes(&mut self, weights: Option<Vec<f32>>) {
         match &mut self.engine {
             Engine::Cpu(learner) => learner.weight_classes(weights),
-            Engine::Burn(learner, _) => learner.weight_classes(weights.as_deref()),
+            Engine::Burn(learner) => learner.weight_classes(weights.as_deref()),
         }
     }
 
@@ -132,7 +126,7 @@ impl Learner {
     pub fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> StepLoss {
         match &mut self.engine {
             Engine::Cpu(learner) => StepLoss::Known(learner.step(images, labels, learning_rate)),
-            Engine::Burn(learner, _) => StepLoss::Pending(Box::new(learner.step(images, labels, learning_rate))),
+            Engine::Burn(learner) => StepLoss::Pending(learner.step(images, labels, learning_rate)),
         }
     }
 
@@ -140,7 +134,7 @@ impl Learner {
     pub(crate) fn is_synchronous(&self) -> bool {
         match &self.engine {
             Engine::Cpu(_) => true,
-            Engine::Burn(_, device) => device.is_on_the_cpu(),
+            Engine::Burn(learner) => learner.is_synchronous(),
         }
     }
 
@@ -150,11 +144,26 @@ impl Learner {
             Engine::Cpu(learner) => predict_batches(images, normalizer, learner.batch_size(), |batch, _, to| {
                 learner.probabilities(batch, to);
             }),
-            Engine::Burn(learner, device) => predict(&learner.network(), images, normalizer, &device.burn()),
+            Engine::Burn(learner) => learner.predict(images, normalizer),
         }
     }
 
-    /// All weights and statistics as [`Network::to_safetensors`] has them.
+    /// Logits, images × classes, of at most a batch of normalized images, NCHW, under the network as it is now.
+    pub fn logits(&mut self, images: &[f32]) -> Vec<f32> {
+        match &mut self.engine {
+            Engine::Cpu(learner) => {
+                let mut logits = Vec::new();
+                learner.logits(images, &mut logits);
+                logits
+            }
+            Engine::Burn(learner) => learner.logits(images),
+        }
+    }
+
+    /// All weights and statistics as safetensors bytes, 32-bit floats.
+    ///
+    /// Names start with those of the graph's nodes: `conv1.weight` (OIHW), `conv1.bias`,
+    /// `norm1.weight|bias|running_mean|running_var`, `fc1.weight` (outputs × inputs, as PyTorch has it), `gap.weight`, `softmax.weight`.
     ///
     /// # Errors
     ///
@@ -162,7 +171,7 @@ impl Learner {
     pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
         match &self.engine {
             Engine::Cpu(learner) => learner.to_safetensors(),
-            Engine::Burn(learner, _) => learner.network().to_safetensors(),
+            Engine::Burn(learner) => learner.to_safetensors(),
         }
     }
 }

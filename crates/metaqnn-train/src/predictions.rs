@@ -1,17 +1,15 @@
 //! A trained network applied to labelled images.
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
 use metaqnn_core::graph::Graph;
 use metaqnn_core::study::{Accuracy, predicted_class};
 use metaqnn_data::{Batches, LabelledImages, Normalizer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use crate::burn_engine;
 use crate::cpu::CpuNetwork;
 use crate::device::ComputeDevice;
-use crate::initial_weights::Stored;
-use crate::network::{Network, WeightsError, largest_activation};
+use crate::weights::{Stored, WeightsError};
 
 /// Class probabilities of images.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,19 +57,8 @@ impl Predictions {
     }
 }
 
-/// Class probabilities of `images` under `network`, which is made ready for it with [`Network::valid`](burn::module::Module::valid).
-///
-/// Images go through in batches that keep the largest feature maps near 16 MiB; the result does not depend on their size
-/// beyond rounding.
-pub fn predict(network: &Network, images: &LabelledImages, normalizer: &Normalizer, device: &Device) -> Predictions {
-    predict_batches(images, normalizer, batch_size(network.largest_activation()), |batch, count, to| {
-        let output = softmax(network.forward(tensor(batch, count, images, device)), 1);
-        to.extend(output.into_data_as::<f32>().iter::<f32>());
-    })
-}
-
 /// The logits of `images`, images × classes, under the trained network of `graph` whose weights are in `weights`, as
-/// [`Network::to_safetensors`] writes them.
+/// [`Learner::to_safetensors`](crate::Learner::to_safetensors) writes them.
 ///
 /// Nothing is dropped out, and batch normalization uses its running statistics.
 ///
@@ -87,7 +74,7 @@ pub fn logits(
 ) -> Result<Vec<f32>, WeightsError> {
     Ok(match device {
         ComputeDevice::Cpu => {
-            let batch_size = batch_size(largest_activation(graph));
+            let batch_size = batch_size(graph);
             let threads = rayon::current_num_threads();
             let mut network = CpuNetwork::new(graph, batch_size, threads, Stored::new(weights)?)?;
             each_batch(images, normalizer, batch_size, |batch, _, to| {
@@ -95,26 +82,16 @@ pub fn logits(
                 network.logits(to);
             })
         }
-        ComputeDevice::Burn(burn) => {
-            let network = Network::with_weights(graph, burn, weights)?;
-            each_batch(images, normalizer, batch_size(largest_activation(graph)), |batch, count, to| {
-                let output = network.forward(tensor(batch, count, images, burn));
-                to.extend(output.into_data_as::<f32>().iter::<f32>());
-            })
-        }
+        ComputeDevice::Burn(device) => burn_engine::logits(graph, weights, images, normalizer, device)?,
     })
 }
 
-/// Images NCHW on a device.
-fn tensor(batch: &[f32], count: usize, images: &LabelledImages, device: &Device) -> Tensor<4> {
-    let shape = images.shape;
-    let data = TensorData::new(batch.to_vec(), [count, shape.channels, shape.height, shape.width]);
-    Tensor::from_data(data, device)
-}
-
-/// Images of a batch whose largest feature maps are near 16 MiB.
-fn batch_size(largest_activation: usize) -> usize {
-    (EVALUATION_VALUES / largest_activation.max(1)).clamp(16, 512)
+/// Images of an evaluation batch of `graph`, so many that its largest feature maps take near 16 MiB. The answers do not depend on it
+/// beyond rounding.
+pub(crate) fn batch_size(graph: &Graph) -> usize {
+    let largest = graph.nodes().iter().map(|node| node.output.values()).max().unwrap_or(0);
+    let largest = usize::try_from(largest).unwrap_or(usize::MAX);
+    (EVALUATION_VALUES / largest.max(1)).clamp(16, 512)
 }
 
 /// Class probabilities of `images`: `add` gets normalized images, NCHW, and their number, and adds a row for each.
@@ -129,7 +106,7 @@ pub(crate) fn predict_batches(
 }
 
 /// What `add` adds for each batch, in the order of the images.
-fn each_batch(
+pub(crate) fn each_batch(
     images: &LabelledImages,
     normalizer: &Normalizer,
     batch_size: usize,

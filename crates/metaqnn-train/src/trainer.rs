@@ -20,8 +20,8 @@ pub(crate) use self::image_part::fixed_part;
 use crate::checkpoint::{Checkpoint, CheckpointError, identity};
 use crate::device::ComputeDevice;
 use crate::learner::Learner;
-use crate::network::WeightsError;
 use crate::predictions::Predictions;
+use crate::weights::WeightsError;
 
 /// What to train, on what, and for how long.
 #[derive(Clone, Debug)]

@@ -18,8 +18,7 @@ use self::builder::Builder;
 use super::convolution::{Convolution, ReadyWeights, Scratch, chunk_images, chunks};
 use super::parameters::Parameters;
 use super::signal::{Activation, Maps, Signal, Slot, Statistics};
-use crate::initial_weights::InitialWeights;
-use crate::network::{HostTensor, WeightsError, serialized};
+use crate::weights::{HostTensor, InitialWeights, WeightsError, serialized};
 
 /// A network, with what a batch leaves in it.
 pub(crate) struct CpuNetwork {
@@ -372,7 +371,7 @@ impl CpuNetwork {
         }
     }
 
-    /// Weights and statistics as [`Network::to_safetensors`](crate::Network::to_safetensors) has them.
+    /// Weights and statistics as [`Learner::to_safetensors`](crate::Learner::to_safetensors) has them.
     pub(super) fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
         let statistics = self.signals.iter().filter_map(|signal| match &signal.maps.activation {
             Activation::Normalization(normalization) => Some(normalization),

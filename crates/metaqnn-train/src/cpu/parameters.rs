@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use metaqnn_kernels::elementwise::MapSize;
 
-use crate::initial_weights::InitialWeights;
-use crate::network::HostTensor;
+use crate::weights::{HostTensor, InitialWeights};
 
 /// Where in the vector the values of a named tensor are, and in which order.
 #[derive(Clone, Debug)]
@@ -99,7 +98,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// The tensors by name, as [`Network::to_safetensors`](crate::Network::to_safetensors) has them.
+    /// The tensors by name, as [`Learner::to_safetensors`](crate::Learner::to_safetensors) has them.
     pub(super) fn host_tensors(&self) -> impl Iterator<Item = HostTensor> {
         self.host_tensors_of(&self.values)
     }

@@ -14,8 +14,8 @@ use super::loss_meter::LossMeter;
 use super::{TimeLimit, TrainError, TrainingTask};
 use crate::checkpoint::Checkpoint;
 use crate::learner::Learner;
-use crate::network::WeightsError;
 use crate::predictions::Predictions;
+use crate::weights::WeightsError;
 
 /// Least time between two reports of steps.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);

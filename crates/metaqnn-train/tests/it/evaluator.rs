@@ -9,7 +9,7 @@ use metaqnn_core::ports::{
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, PruneReason, TrialNumber};
 use metaqnn_data::{DataSet, ImageShape, LabelledImages};
-use metaqnn_train::{Network, NetworkEvaluator, augmentation, map_shape, normalizer, parse_device, predict};
+use metaqnn_train::{Learner, NetworkEvaluator, augmentation, map_shape, normalizer, parse_device};
 
 use crate::settings::{digits, plain};
 
@@ -200,9 +200,9 @@ fn the_final_training_gives_the_weights_that_were_scored() {
     let graph =
         metaqnn_core::graph::Graph::new(&final_job.architecture, map_shape(data.shape()), settings.network_options())
             .unwrap();
-    let device = parse_device("flex").unwrap().burn();
-    let network = Network::with_weights(&graph, &device, &result.weights).unwrap();
-    let predictions = predict(&network, &data.test, &normalizer(&data, &settings), &device);
+    let device = parse_device("cpu").unwrap();
+    let mut learner = Learner::with_weights(&graph, &settings, &device, &result.weights, 0).unwrap();
+    let predictions = learner.predict(&data.test, &normalizer(&data, &settings));
     assert_eq!(predictions.accuracy(&data.test.labels).value(), result.test_accuracy);
     assert_eq!(result.test_images, data.test.len() as u64);
 }

@@ -6,6 +6,6 @@ mod engines;
 mod evaluator;
 mod exactness;
 mod imbalance;
-mod network;
 mod settings;
 mod trainer;
+mod weights;

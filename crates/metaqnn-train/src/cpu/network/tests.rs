@@ -7,8 +7,7 @@ use rand::RngExt;
 use safetensors::SafeTensors;
 
 use super::*;
-use crate::Network;
-use crate::initial_weights::Stored;
+use crate::weights::{Drawn, Stored};
 
 const IMAGES: usize = 4;
 const SMOOTHING: f64 = 0.1;
@@ -22,7 +21,8 @@ fn graph(text: &str, input: &str, batch_norm: bool, max_dropout: f64) -> Graph {
 /// Weights with nothing at the value it begins with.
 fn weights(graph: &Graph) -> Vec<u8> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let fresh = Network::new(graph, &burn::tensor::Device::flex(), &mut rng).to_safetensors().unwrap();
+    let Ok(fresh) = CpuNetwork::new(graph, IMAGES, 1, Drawn(&mut rng));
+    let fresh = fresh.to_safetensors().unwrap();
     let tensors: Vec<HostTensor> = tensors_of(&fresh)
         .into_iter()
         .map(|(name, (shape, values))| {

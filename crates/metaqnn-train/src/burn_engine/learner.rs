@@ -7,13 +7,16 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use metaqnn_core::graph::{Graph, MapShape};
+use metaqnn_core::graph::Graph;
 use metaqnn_core::settings::{Optimizer, TrainingSettings};
+use metaqnn_data::{LabelledImages, Normalizer};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::device::is_cpu;
-use crate::network::Network;
+use super::{Network, PendingLoss, is_cpu, maps, predict};
+use crate::predictions::Predictions;
+use crate::weights::WeightsError;
 
 /// A network with its optimizer and loss.
 pub(crate) struct BurnLearner {
@@ -23,21 +26,38 @@ pub(crate) struct BurnLearner {
     label_smoothing: f64,
     /// Of each class, where they differ.
     class_weights: Option<Tensor<1>>,
+    /// The autodiff device.
     device: Device,
-    input: MapShape,
+    graph: Graph,
     dropout: ChaCha8Rng,
 }
 
 impl BurnLearner {
-    /// A network that was made on the autodiff device of `device`, with the optimizer and loss of `settings`.
-    pub(crate) fn new(
-        network: Network,
+    /// A fresh network of `graph` on `device`, its weights drawn from `weights`, with the optimizer and loss of `settings`.
+    pub(crate) fn new<R: Rng + ?Sized>(
         graph: &Graph,
         settings: &TrainingSettings,
         device: &Device,
+        weights: &mut R,
         dropout: u64,
     ) -> Self {
         let device = device.clone().autodiff();
+        Self::begin(Network::new(graph, &device, weights), graph, settings, device, dropout)
+    }
+
+    /// The same for weights that are there.
+    pub(crate) fn with_weights(
+        graph: &Graph,
+        settings: &TrainingSettings,
+        device: &Device,
+        weights: &[u8],
+        dropout: u64,
+    ) -> Result<Self, WeightsError> {
+        let device = device.clone().autodiff();
+        Ok(Self::begin(Network::with_weights(graph, &device, weights)?, graph, settings, device, dropout))
+    }
+
+    fn begin(network: Network, graph: &Graph, settings: &TrainingSettings, device: Device, dropout: u64) -> Self {
         if !is_cpu(&device) {
             device.seed(dropout);
         }
@@ -50,7 +70,7 @@ impl BurnLearner {
             label_smoothing: settings.label_smoothing,
             class_weights: None,
             device,
-            input: graph.input(),
+            graph: graph.clone(),
             dropout: ChaCha8Rng::seed_from_u64(dropout),
         }
     }
@@ -61,8 +81,8 @@ impl BurnLearner {
     }
 
     /// One step of the optimizer on a batch: `images` NCHW, `labels` N. Gives the loss before the step, the mean
-    /// cross-entropy in nats, of shape 1 and without gradients; reading it waits for the device.
-    pub(crate) fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> Tensor<1> {
+    /// cross-entropy in nats.
+    pub(crate) fn step(&mut self, images: &[f32], labels: &[i32], learning_rate: f64) -> PendingLoss {
         let (images, labels) = self.batch(images, labels);
         let logits = self.network.forward_in_training(images, &mut self.dropout);
         let loss = match &self.class_weights {
@@ -73,19 +93,36 @@ impl BurnLearner {
         // Taken out and put back: the optimizer changes in place what nobody else holds.
         let network = std::mem::replace(&mut self.network, Network::empty());
         self.network = self.optimizer.step(learning_rate, network, gradients);
-        loss.without_autodiff()
+        PendingLoss(Box::new(loss.without_autodiff()))
     }
 
-    /// The network as it is now, without gradients, for evaluation.
-    pub(crate) fn network(&self) -> Network {
-        self.network.valid()
+    /// Whether a step is over when [`BurnLearner::step`] returns.
+    pub(crate) fn is_synchronous(&self) -> bool {
+        is_cpu(&self.device.clone().inner())
+    }
+
+    /// Class probabilities of `images` under the network as it is now.
+    pub(crate) fn predict(&self, images: &LabelledImages, normalizer: &Normalizer) -> Predictions {
+        predict(&self.network.valid(), &self.graph, images, normalizer, &self.device.clone().inner())
+    }
+
+    /// Logits of normalized images, NCHW, under the network as it is now.
+    pub(crate) fn logits(&self, images: &[f32]) -> Vec<f32> {
+        let input = self.graph.input();
+        let count = images.len() / input.values() as usize;
+        let device = self.device.clone().inner();
+        let logits = self.network.valid().forward(maps(images, count, input, &device));
+        logits.into_data_as::<f32>().iter::<f32>().collect()
+    }
+
+    /// All weights and statistics, as the learner on the CPU writes them.
+    pub(crate) fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
+        self.network.valid().to_safetensors()
     }
 
     fn batch(&self, images: &[f32], labels: &[i32]) -> (Tensor<4>, Tensor<1, Int>) {
-        let MapShape { channels, height, width } = self.input;
-        let shape = [labels.len(), channels as usize, height as usize, width as usize];
         (
-            Tensor::from_data(TensorData::new(images.to_vec(), shape), &self.device),
+            maps(images, labels.len(), self.graph.input(), &self.device),
             Tensor::from_data(TensorData::new(labels.to_vec(), [labels.len()]), &self.device),
         )
     }

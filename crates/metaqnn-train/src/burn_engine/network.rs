@@ -10,11 +10,9 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use metaqnn_core::graph::{Graph, Operation};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use safetensors::SafeTensorError;
-use safetensors::tensor::{Dtype, TensorView};
 
-use crate::device::is_cpu;
-use crate::initial_weights::{Drawn, InitialWeights, Stored, transposed};
+use super::is_cpu;
+use crate::weights::{Drawn, HostTensor, InitialWeights, Stored, WeightsError, serialized, transposed};
 
 /// A network: one layer for each operation of its [`Graph`], in order.
 #[derive(Module, Debug)]
@@ -23,9 +21,6 @@ pub struct Network {
     /// Names of the layers, those of the graph's nodes.
     #[module(skip)]
     names: Vec<String>,
-    /// Values of the largest output of a layer, for one image.
-    #[module(skip)]
-    largest_activation: usize,
 }
 
 /// One operation; the variants are those of [`Operation`].
@@ -61,55 +56,6 @@ enum Activation {
     Vectors(Tensor<2>),
 }
 
-/// Why bytes are not the weights of a network.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WeightsError {
-    /// Not in safetensors format.
-    #[error("the weights are not in safetensors format: {0}")]
-    Format(#[from] SafeTensorError),
-    /// A tensor has another shape or type than the network's.
-    #[error("tensor {name}: expected F32 of shape {expected:?}, found {found}")]
-    Mismatch {
-        /// Name of the tensor.
-        name: String,
-        /// Shape that the network has.
-        expected: Vec<usize>,
-        /// Type and shape that were found.
-        found: String,
-    },
-    /// A tensor that the network does not have.
-    #[error("tensor {name} does not belong to the network")]
-    Unexpected {
-        /// Name of the tensor.
-        name: String,
-    },
-}
-
-/// A named tensor on the host, as PyTorch shapes it.
-pub(crate) struct HostTensor {
-    name: String,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl HostTensor {
-    pub(crate) fn new(name: String, shape: Vec<usize>, values: impl IntoIterator<Item = f32>) -> Self {
-        HostTensor { name, shape, bytes: values.into_iter().flat_map(f32::to_le_bytes).collect() }
-    }
-}
-
-/// The tensors as safetensors bytes.
-pub(crate) fn serialized(tensors: &[HostTensor]) -> Result<Vec<u8>, WeightsError> {
-    let views = tensors
-        .iter()
-        .map(|tensor| {
-            TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes).map(|view| (tensor.name.as_str(), view))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(safetensors::serialize(views, None)?)
-}
-
 impl Network {
     /// The network of `graph` on `device`, with fresh weights: Glorot uniform, ±√(6 / (fan_in + fan_out)), drawn from `rng`
     /// alone; biases 0; scale 1 and shift 0 of batch normalization (spec 3).
@@ -134,21 +80,12 @@ impl Network {
         let layers = nodes.iter().map(|node| Layer::new(&node.name, node.operation, device, &mut weights));
         let layers = layers.collect::<Result<_, _>>()?;
         weights.end()?;
-        Ok(Network {
-            layers,
-            names: nodes.iter().map(|node| node.name.clone()).collect(),
-            largest_activation: largest_activation(graph),
-        })
+        Ok(Network { layers, names: nodes.iter().map(|node| node.name.clone()).collect() })
     }
 
     /// A network without layers, the identity.
     pub(crate) fn empty() -> Self {
-        Network { layers: Vec::new(), names: Vec::new(), largest_activation: 0 }
-    }
-
-    /// Values of the largest output of a layer, for one image.
-    pub(crate) fn largest_activation(&self) -> usize {
-        self.largest_activation
+        Network { layers: Vec::new(), names: Vec::new() }
     }
 
     /// Logits of shape (N, classes) of `images`, NCHW.
@@ -226,12 +163,6 @@ impl Network {
         }
         tensors
     }
-}
-
-/// Values of the largest output of a layer, for one image.
-pub(crate) fn largest_activation(graph: &Graph) -> usize {
-    let largest = graph.nodes().iter().map(|node| node.output.values()).max().unwrap_or(0);
-    usize::try_from(largest).unwrap_or(usize::MAX)
 }
 
 impl Activation {

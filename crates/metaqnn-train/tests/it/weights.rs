@@ -1,12 +1,13 @@
-//! The built network against its graph, and its weights.
+//! The weights of a network by name: fresh, stored and read.
 
-use burn::tensor::{Tensor, TensorData};
 use metaqnn_core::graph::{Graph, MapShape, NetworkOptions};
 use metaqnn_core::space::Architecture;
-use metaqnn_train::{Network, WeightsError, parse_device};
+use metaqnn_train::{Learner, WeightsError, parse_device};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+
+use crate::settings::plain;
 
 const OPTIONS: NetworkOptions = NetworkOptions { batch_norm: true, max_dropout: 0.5 };
 
@@ -14,12 +15,12 @@ fn graph(text: &str, input: MapShape, options: NetworkOptions) -> Graph {
     Graph::new(&text.parse().unwrap(), input, options).unwrap()
 }
 
-fn network(graph: &Graph, seed: u64) -> Network {
-    Network::new(graph, &parse_device("cpu").unwrap().burn(), &mut ChaCha8Rng::seed_from_u64(seed))
+fn learner(graph: &Graph, seed: u64) -> Learner {
+    Learner::new(graph, &plain(), &parse_device("cpu").unwrap(), &mut ChaCha8Rng::seed_from_u64(seed), 0)
 }
 
-fn read(graph: &Graph, weights: &[u8]) -> Result<Network, WeightsError> {
-    Network::with_weights(graph, &parse_device("cpu").unwrap().burn(), weights)
+fn read(graph: &Graph, weights: &[u8]) -> Result<Learner, WeightsError> {
+    Learner::with_weights(graph, &plain(), &parse_device("cpu").unwrap(), weights, 0)
 }
 
 /// Some layers, of which those that fit are taken: body layers, then FC or GAP or neither.
@@ -47,19 +48,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn shapes_and_parameters_are_those_of_the_graph((architecture, input) in architectures(), batch_norm: bool) {
+    fn parameters_are_those_of_the_graph((architecture, input) in architectures(), batch_norm: bool) {
         let graph = Graph::new(&architecture, input, NetworkOptions { batch_norm, ..OPTIONS }).unwrap();
-        let network = network(&graph, 1);
-        let [c, h, w] = [input.channels, input.height, input.width].map(|n| n as usize);
-        let shapes = network.output_shapes(Tensor::ones([2, c, h, w], &parse_device("cpu").unwrap().burn()));
-        prop_assert_eq!(shapes.len(), graph.nodes().len());
-        for (node, shape) in graph.nodes().iter().zip(shapes) {
-            let MapShape { channels, height, width } = node.output;
-            let mut expected = vec![2, channels, height, width];
-            expected.truncate(shape.len());
-            prop_assert_eq!(&shape, &expected.iter().map(|&n| n as usize).collect::<Vec<_>>(), "{}", node.name);
-        }
-        let weights = network.to_safetensors().unwrap();
+        let weights = learner(&graph, 1).to_safetensors().unwrap();
         let trainable: usize = safetensors::SafeTensors::deserialize(&weights)
             .unwrap()
             .iter()
@@ -74,7 +65,7 @@ proptest! {
 fn weights_go_to_safetensors_and_back() {
     let input = MapShape::new(3, 8, 8);
     let graph = graph("[C(6,3,1), P(2,2), FC(9), SM(4)]", input, OPTIONS);
-    let weights = network(&graph, 1).to_safetensors().unwrap();
+    let weights = learner(&graph, 1).to_safetensors().unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&weights).unwrap();
     let mut names: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
     names.sort();
@@ -94,21 +85,18 @@ fn weights_go_to_safetensors_and_back() {
     ];
     assert_eq!(names, expected.map(|(name, shape)| (name.to_owned(), shape.to_vec())));
 
-    assert_ne!(network(&graph, 2).to_safetensors().unwrap(), weights);
-    let other = read(&graph, &weights).unwrap();
+    assert_ne!(learner(&graph, 2).to_safetensors().unwrap(), weights);
+    let mut other = read(&graph, &weights).unwrap();
     assert_eq!(other.to_safetensors().unwrap(), weights);
-    let images = || {
-        let pixels = (0..2 * 192).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<_>>();
-        Tensor::from_data(TensorData::new(pixels, [2, 3, 8, 8]), &parse_device("cpu").unwrap().burn())
-    };
-    assert_eq!(other.forward(images()).into_data(), network(&graph, 1).forward(images()).into_data());
+    let images: Vec<f32> = (0..2 * 192).map(|i| (i % 7) as f32 - 3.0).collect();
+    assert_eq!(other.logits(&images), learner(&graph, 1).logits(&images));
 }
 
 #[test]
 fn weights_of_another_network_are_refused_by_name() {
     let input = MapShape::new(3, 8, 8);
     let plain = NetworkOptions { batch_norm: false, max_dropout: 0.0 };
-    let small = network(&graph("[C(6,3,1), SM(4)]", input, plain), 1).to_safetensors().unwrap();
+    let small = learner(&graph("[C(6,3,1), SM(4)]", input, plain), 1).to_safetensors().unwrap();
     let load = |text| read(&graph(text, input, plain), &small);
     assert!(load("[C(6,3,1), SM(4)]").is_ok());
     let wider = load("[C(7,3,1), SM(4)]").unwrap_err();
@@ -118,12 +106,12 @@ fn weights_of_another_network_are_refused_by_name() {
     );
     assert!(matches!(load("[C(6,3,1), C(6,3,1), SM(4)]"), Err(WeightsError::Format(_))));
     assert!(matches!(load("[GAP(4), SM(4)]"), Err(WeightsError::Format(_))));
-    let deeper = network(&graph("[C(6,3,1), C(6,3,1), SM(4)]", input, plain), 1).to_safetensors().unwrap();
+    let deeper = learner(&graph("[C(6,3,1), C(6,3,1), SM(4)]", input, plain), 1).to_safetensors().unwrap();
     let unexpected = read(&graph("[C(6,3,1), SM(4)]", input, plain), &deeper).unwrap_err();
     assert!(unexpected.to_string().contains("conv2"), "{unexpected}");
     assert!(load_bytes(b"nonsense").is_err());
 
-    fn load_bytes(bytes: &[u8]) -> Result<Network, WeightsError> {
+    fn load_bytes(bytes: &[u8]) -> Result<Learner, WeightsError> {
         let plain = NetworkOptions { batch_norm: false, max_dropout: 0.0 };
         read(&graph("[SM(4)]", MapShape::new(1, 4, 4), plain), bytes)
     }
@@ -133,7 +121,7 @@ fn weights_of_another_network_are_refused_by_name() {
 fn first_weights_are_glorot_uniform_and_biases_zero() {
     let plain = NetworkOptions { batch_norm: false, max_dropout: 0.0 };
     let graph = graph("[C(32,3,1), SM(10)]", MapShape::new(8, 8, 8), plain);
-    let bytes = network(&graph, 5).to_safetensors().unwrap();
+    let bytes = learner(&graph, 5).to_safetensors().unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let values = |name: &str| -> Vec<f64> {
         let data = tensors.tensor(name).unwrap().data().to_vec();
@@ -147,7 +135,7 @@ fn first_weights_are_glorot_uniform_and_biases_zero() {
     assert!(largest <= bound && largest > 0.99 * bound, "{largest} of {bound}");
     let variance = weights.iter().map(|value| value * value).sum::<f64>() / weights.len() as f64;
     assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.06, "{variance}");
-    // Inputs × outputs in Burn, fan_in = 32·64 and fan_out = 10.
+    // fan_in = 32·64 and fan_out = 10.
     let bound = (6.0 / (2048.0 + 10.0_f64)).sqrt();
     assert!(values("softmax.weight").iter().all(|value| value.abs() <= bound));
 }

@@ -1,12 +1,59 @@
-//! The tensors that a network begins with: drawn, or read.
+//! The tensors of a network by name: drawn, read and written.
 
 use std::convert::Infallible;
 
 use rand::Rng;
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensorError, SafeTensors};
 
-use crate::network::WeightsError;
+/// Why bytes are not the weights of a network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// Not in safetensors format.
+    #[error("the weights are not in safetensors format: {0}")]
+    Format(#[from] SafeTensorError),
+    /// A tensor has another shape or type than the network's.
+    #[error("tensor {name}: expected F32 of shape {expected:?}, found {found}")]
+    Mismatch {
+        /// Name of the tensor.
+        name: String,
+        /// Shape that the network has.
+        expected: Vec<usize>,
+        /// Type and shape that were found.
+        found: String,
+    },
+    /// A tensor that the network does not have.
+    #[error("tensor {name} does not belong to the network")]
+    Unexpected {
+        /// Name of the tensor.
+        name: String,
+    },
+}
+
+/// A named tensor on the host, as PyTorch shapes it.
+pub(crate) struct HostTensor {
+    name: String,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl HostTensor {
+    pub(crate) fn new(name: String, shape: Vec<usize>, values: impl IntoIterator<Item = f32>) -> Self {
+        HostTensor { name, shape, bytes: values.into_iter().flat_map(f32::to_le_bytes).collect() }
+    }
+}
+
+/// The tensors as safetensors bytes.
+pub(crate) fn serialized(tensors: &[HostTensor]) -> Result<Vec<u8>, WeightsError> {
+    let views = tensors
+        .iter()
+        .map(|tensor| {
+            TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes).map(|view| (tensor.name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(safetensors::serialize(views, None)?)
+}
 
 /// Gives a network's tensors one after the other, in the order of its layers.
 ///
@@ -57,7 +104,7 @@ pub(crate) struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// Those in `bytes`, as [`Network::to_safetensors`](crate::Network::to_safetensors) writes them.
+    /// Those in `bytes`, as [`Learner::to_safetensors`](crate::Learner::to_safetensors) writes them.
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, WeightsError> {
         Ok(Stored { tensors: SafeTensors::deserialize(bytes)?, taken: Vec::new() })
     }
