@@ -8,5 +8,5 @@ pub mod protocol;
 mod serve;
 mod worker_pool;
 
-pub use serve::{read_setup, serve};
+pub use serve::{read_setup, serve, show_life};
 pub use worker_pool::{PoolError, PoolEvent, WorkerPool};

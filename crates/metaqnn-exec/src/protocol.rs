@@ -36,6 +36,8 @@ pub enum Job {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
+    /// Its process runs; said every few seconds, whatever else it does.
+    Alive,
     /// It has its data and waits for jobs.
     Ready,
     /// It cannot work at all.

@@ -2,11 +2,25 @@
 
 use std::io::{self, BufRead, Write};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use metaqnn_core::ports::{Evaluator, TrainingProgress};
 use serde::Serialize;
 
 use crate::protocol::{Job, Report, WorkerSetup};
+
+/// Between two signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// Says from now on every few seconds that this process runs. A coordinator kills a worker of which it hears nothing for long, so this must
+/// begin before the data are loaded.
+pub fn show_life() {
+    std::thread::spawn(|| {
+        while say(&Report::Alive, &[]).is_ok() {
+            std::thread::sleep(HEARTBEAT);
+        }
+    });
+}
 
 /// Reads the set-up, the first line of standard input.
 ///

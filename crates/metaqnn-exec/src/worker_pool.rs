@@ -17,6 +17,13 @@ const ATTEMPTS: u32 = 3;
 /// Times in a row that the process at one place may die before or between jobs; after that it would go on for ever.
 const DEATHS_WITHOUT_A_RESULT: u32 = 5;
 
+/// How long a worker may be silent before it counts as frozen. It says every two seconds that it runs; a machine that swaps may keep it from
+/// that for a while.
+const PATIENCE_WITH_SILENCE: Duration = Duration::from_secs(60);
+
+/// The most that is counted of the time between two looks: a coordinator that was stopped, or whose machine slept, has not listened.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
 /// How long a process whose output ended may take to end itself.
 const PATIENCE_AT_END: Duration = Duration::from_secs(2);
 
@@ -61,6 +68,8 @@ pub struct WorkerPool {
     program: PathBuf,
     threads: u32,
     workers: Vec<Worker>,
+    patience: Duration,
+    last_look: Instant,
     sender: Sender<(usize, u64, Message)>,
     receiver: Receiver<(usize, u64, Message)>,
 }
@@ -72,6 +81,10 @@ struct Worker {
     generation: u64,
     /// Whether this process has said that it is ready.
     ready: bool,
+    /// How long nothing was heard of it.
+    silence: Duration,
+    /// Whether it was killed because of that.
+    was_frozen: bool,
     /// Processes at this place that died, since the last result, while they had begun no job.
     deaths_without_a_result: u32,
     /// The job and how often it was begun.
@@ -91,12 +104,20 @@ impl WorkerPool {
     /// [`PoolError::Start`] where a process cannot be started.
     pub fn start(program: PathBuf, setup: WorkerSetup, count: usize, threads: u32) -> Result<Self, PoolError> {
         let (sender, receiver) = mpsc::channel();
-        let mut pool = WorkerPool { setup, program, threads, workers: Vec::new(), sender, receiver };
+        let (patience, last_look) = (PATIENCE_WITH_SILENCE, Instant::now());
+        let mut pool =
+            WorkerPool { setup, program, threads, workers: Vec::new(), patience, last_look, sender, receiver };
         for index in 0..count.max(1) {
             let worker = pool.spawn(index, 0)?;
             pool.workers.push(worker);
         }
         Ok(pool)
+    }
+
+    /// The same with other patience: a worker that is silent for longer is killed and replaced.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Number of workers.
@@ -130,20 +151,28 @@ impl WorkerPool {
         }
     }
 
-    /// Waits at most `timeout` for the next event. A worker that died is replaced; the trial that it had in training is begun
-    /// again with the same seed, three times in all.
+    /// Waits at most `timeout` for the next event. A worker that died is replaced, one that is silent for too long is killed and replaced; the
+    /// trial that it had in training is begun again with the same seed, three times in all.
     ///
     /// # Errors
     ///
     /// [`PoolError`] where a worker cannot work at all: it says so, or dies again and again without a job in training.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<PoolEvent>, PoolError> {
-        let (index, generation, message) = match self.receiver.recv_timeout(timeout) {
+        let received = self.receiver.recv_timeout(timeout);
+        let looked = self.last_look.elapsed().min(LONGEST_LOOK);
+        self.last_look = Instant::now();
+        self.workers.iter_mut().for_each(|worker| worker.silence += looked);
+        let (index, generation, message) = match received {
             Ok(message) => message,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                self.kill_the_frozen();
+                return Ok(None);
+            }
         };
         if generation != self.workers[index].generation {
             return Ok(None);
         }
+        self.workers[index].silence = Duration::ZERO;
         let job = self.workers[index].job.as_ref().map(|(job, _)| job);
         let (trial, is_candidate) = (job.map(job_trial), matches!(job, Some(Job::Candidate(_))));
         match (message, trial) {
@@ -182,9 +211,21 @@ impl WorkerPool {
         }
     }
 
+    /// Kills the workers of which nothing was heard for too long. Their output ends then, and they are replaced as others that died.
+    fn kill_the_frozen(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.silence > self.patience) {
+            worker.silence = Duration::ZERO;
+            // It may have ended by itself just now.
+            worker.was_frozen = worker.child.kill().is_ok();
+        }
+    }
+
     /// Starts a new process in the place of one that died, with its job where it was not begun too often.
     fn replace(&mut self, index: usize) -> Result<Option<PoolEvent>, PoolError> {
-        let how = end(&mut self.workers[index].child);
+        let mut how = end(&mut self.workers[index].child);
+        if self.workers[index].was_frozen {
+            how = format!("it was frozen, silent for {} s, and was killed", self.patience.as_secs());
+        }
         let job = self.workers[index].job.take();
         let had_begun = self.workers[index].ready && job.is_some();
         let deaths = self.workers[index].deaths_without_a_result + u32::from(!had_begun);
@@ -238,7 +279,16 @@ impl WorkerPool {
             let sender = self.sender.clone();
             std::thread::spawn(move || listen(BufReader::new(output), &sender, index, generation));
         }
-        Ok(Worker { child, input, generation, ready: false, deaths_without_a_result: 0, job: None })
+        Ok(Worker {
+            child,
+            input,
+            generation,
+            ready: false,
+            silence: Duration::ZERO,
+            was_frozen: false,
+            deaths_without_a_result: 0,
+            job: None,
+        })
     }
 }
 

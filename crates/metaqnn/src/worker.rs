@@ -8,7 +8,7 @@ use metaqnn_core::ports::Evaluator;
 use metaqnn_core::settings::Settings;
 use metaqnn_data::LoadedData;
 use metaqnn_exec::protocol::WorkerSetup;
-use metaqnn_exec::{read_setup, serve};
+use metaqnn_exec::{read_setup, serve, show_life};
 use metaqnn_train::NetworkEvaluator;
 
 use crate::setup;
@@ -16,6 +16,7 @@ use crate::setup;
 /// Works on the coordinator's jobs until it is gone.
 pub(crate) fn work() -> Result<i32> {
     let start = read_setup().context("`metaqnn worker` is started by search, not by people")?;
+    show_life();
     let mut evaluator = evaluator(&start).map_err(|error| format!("{error:#}"));
     serve(evaluator.as_mut().map(|evaluator| evaluator as &mut dyn Evaluator).map_err(|reason| reason.clone()))?;
     Ok(0)

@@ -191,3 +191,36 @@ fn a_candidate_comes_back_with_its_probabilities_or_with_the_reason_why_not() {
     assert_eq!(result(2), (2, Err(JobError::Network("loss not finite".into()))));
     assert_eq!(result(3), (3, Err(JobError::Storage("a.checkpoint: no space".into()))));
 }
+
+#[test]
+fn a_frozen_worker_is_killed_and_its_trial_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // Stopped as by Ctrl-Z, the first one in the middle of its job.
+    let script = "ready; job; [ \"$begun\" -eq 1 ] && kill -STOP $$; done_; exec sleep 600";
+    let mut pool = pool(folder.path(), script, 1).with_patience(Duration::from_secs(2));
+    pool.submit(job(1)).unwrap();
+    assert!(matches!(evaluated(&mut pool).unwrap().1.outcome, Outcome::Complete { .. }));
+    assert_eq!(noted(folder.path(), "jobs").len(), 2);
+}
+
+#[test]
+fn a_worker_that_freezes_again_and_again_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pool = pool(folder.path(), "ready; job; kill -STOP $$", 1).with_patience(Duration::from_secs(1));
+    pool.submit(job(1)).unwrap();
+    let (_, evaluation) = evaluated(&mut pool).unwrap();
+    let Outcome::Failed { failure: Failure::WorkerDied { attempts: 3, how } } = evaluation.outcome else {
+        panic!("{evaluation:?}");
+    };
+    assert_eq!(how, "it was frozen, silent for 1 s, and was killed");
+}
+
+#[test]
+fn a_worker_that_shows_life_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "ready; job; for i in 1 2 3 4 5 6; do echo '\"alive\"'; sleep 0.5; done; done_; exec sleep 600";
+    let mut pool = pool(folder.path(), script, 1).with_patience(Duration::from_secs(2));
+    pool.submit(job(1)).unwrap();
+    assert!(matches!(evaluated(&mut pool).unwrap().1.outcome, Outcome::Complete { .. }));
+    assert_eq!(noted(folder.path(), "jobs").len(), 1);
+}
