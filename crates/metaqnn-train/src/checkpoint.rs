@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
 
 use crate::cpu::CpuState;
 
@@ -82,14 +83,22 @@ const GENERATOR_WORDS: usize = 7;
 /// Words of a checkpoint but for its curve: what is written in [`Checkpoint::store`].
 const WORDS: usize = 12 + 2 * GENERATOR_WORDS;
 
+/// Bytes of the SHA-256 that a file ends with: of everything before it.
+const HASH_BYTES: usize = 32;
+
 /// Words of a point of the curve.
 const POINT_WORDS: usize = 3;
 
 impl Checkpoint {
-    /// The checkpoint in the file at `path`; `None` where there is none of the training with that identity.
+    /// The checkpoint in the file at `path`; `None` where there is none of the training with that identity, or it is damaged: the training
+    /// begins anew then.
     pub(crate) fn load(path: &Path, identity: u64) -> Option<Checkpoint> {
         let bytes = fs::read(path).ok()?;
-        let tensors = SafeTensors::deserialize(&bytes).ok()?;
+        let (bytes, hash) = bytes.split_last_chunk::<HASH_BYTES>()?;
+        if Sha256::digest(bytes)[..] != hash[..] {
+            return None;
+        }
+        let tensors = SafeTensors::deserialize(bytes).ok()?;
         let numbers = tensors.tensor("numbers").ok()?;
         let (words, _) = numbers.data().as_chunks::<8>();
         let words: Vec<u64> = words.iter().map(|&bytes| u64::from_le_bytes(bytes)).collect();
@@ -179,6 +188,7 @@ impl Checkpoint {
         let bytes = tensors.and_then(|tensors| safetensors::serialize(tensors, None)).map_err(io::Error::other)?;
         let mut file = File::create(path)?;
         file.write_all(&bytes)?;
+        file.write_all(&Sha256::digest(&bytes))?;
         file.sync_all()
     }
 }
@@ -273,6 +283,12 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         assert!(Checkpoint::load(&path, 5).is_none(), "cut off");
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0x40;
+            fs::write(&path, &damaged).unwrap();
+            assert!(Checkpoint::load(&path, 5).is_none(), "a bit of byte {place} changed");
+        }
         fs::remove_dir_all(&folder).unwrap();
         let error = stored.store(&path).unwrap_err().to_string();
         assert!(error.contains("a.checkpoint: the state of the training could not be kept ("), "{error}");
