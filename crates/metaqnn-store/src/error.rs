@@ -83,6 +83,30 @@ pub enum StoreError {
         /// Process, host and start as the lock file tells them.
         owner: String,
     },
+    /// The file was renamed, deleted or replaced while it ran.
+    #[error(
+        "{path}: {found}: it was renamed, deleted or replaced while it ran. The run has ended; what it stored is in the file, where that \
+         is now: `metaqnn resume` goes on with it there",
+        path = .path.display()
+    )]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+    /// Beside the file lies a log of another state of it.
+    #[error(
+        "{path}: {log} beside it is the log of another state of the file, which was replaced: by a copy? If this file is the one to go on with, remove {log}; \
+         nothing was changed",
+        path = .path.display(), log = .log.display()
+    )]
+    StaleLog {
+        /// The path.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+    },
     /// Another program holds the file for too long.
     #[error("{path}: another program is using the file and did not let go of it; close it and try again", path = .path.display())]
     Busy {

@@ -5,10 +5,13 @@
 //!
 //! - `schema.sql`: every table, and the triggers by which the file itself refuses that what is stored changes.
 //! - `schema`: which file is a study, and how one of an older schema is brought to the current one.
-//! - `lock`: how a second coordinator is refused.
+//! - `lock`, `identity`: how a second coordinator is refused, and how a file that moves is noticed.
+//! - `log_file`: the write-ahead log beside a study, and whether it belongs to it.
 //! - `study_file`: creating, opening and closing, [`StudyFile`].
 //! - `storage`: what is written, and when it is refused: [`Storage`](metaqnn_core::ports::Storage) for [`StudyFile`].
 //! - `study_reader`: what can be asked of a study, [`StudyReader`].
+//! - `checksums`, `verify`: SHA-256 of what is stored, and how a study is checked against it.
+//! - `copy`, `new_file`: a copy of a study, also of one that runs, [`copy_study`].
 //! - `beside`: the names of files beside a study.
 //! - `running`: what is in training now, in a file beside the study, [`RunningState`].
 //! - `rows`: how values are laid down in columns and read back.
@@ -24,6 +27,8 @@
 //!   the two hold what is not yet in the file: copy them with it.
 //! - **Bit for bit.** Numbers come back as they were given, −0.0, infinities and 64-bit seeds included. A NaN comes back as a NaN,
 //!   its payload lost; where no NaN makes sense (ε, seconds, accuracy) it is refused.
+//! - **Damage is found.** Every row has a SHA-256, those of the log chained. A coordinator checks all rows before it goes on with a study; weights
+//!   and probabilities are checked when they are read; [`StudyReader::verify`] checks everything. It is no proof against forgery.
 //! - **One machine.** Readers share memory with the coordinator: on a network file system they must run on its host.
 //!
 //! ```
@@ -58,20 +63,27 @@
 //! ```
 
 mod beside;
+mod checksums;
+mod copy;
 mod costs;
 mod error;
+mod identity;
 mod lock;
+mod log_file;
+mod new_file;
 mod rows;
 mod running;
 mod schema;
 mod storage;
 mod study_file;
 mod study_reader;
+mod verify;
 
 #[cfg(test)]
 mod speed;
 
 pub use beside::beside;
+pub use copy::copy_study;
 pub use costs::{Cost, Costs};
 pub use error::StoreError;
 pub use lock::utc;
@@ -79,3 +91,4 @@ pub use running::{RunningFile, RunningState, RunningTraining};
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use study_file::StudyFile;
 pub use study_reader::{Counts, Detail, LoggedEvent, StoredTrial, StudyReader};
+pub use verify::Verified;

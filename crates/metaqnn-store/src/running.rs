@@ -210,6 +210,11 @@ impl RunningFile {
         }
     }
 
+    /// Removes what a run of the study at `study`, its canonical path, wrote beside it. For a run that ends without closing the study.
+    pub fn remove(study: &Path) {
+        remove(study);
+    }
+
     /// Under another name first, so that no one reads half of it. Not synced: it tells of now.
     fn write(&mut self) -> io::Result<()> {
         self.state.written_at = now();

@@ -1,12 +1,12 @@
 //! Which SQLite file is a study, and how one of an older schema becomes one of the current schema.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
-use crate::beside::beside;
 use crate::error::StoreError;
+use crate::log_file::has_log;
 
 /// SQLite's `application_id` of a study: the letters MQNN.
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MQNN");
@@ -38,6 +38,7 @@ impl Schema {
             include_str!("schema_5.sql"),
             include_str!("schema_6.sql"),
             include_str!("schema_7.sql"),
+            include_str!("schema_8.sql"),
         ],
     };
 
@@ -89,40 +90,37 @@ impl Schema {
         }
     }
 
-    /// Brings a study of schema `from` to this one, in one transaction: it is done or the file is as it was.
-    pub(crate) fn migrate(&self, connection: &mut Connection, path: &Path, from: u32) -> Result<(), StoreError> {
-        if from == self.version() {
-            return Ok(());
-        }
+    /// Brings a study of schema `from` to this one, in a transaction that stays open: whoever commits it has a study of this schema, else
+    /// the file is as it was.
+    pub(crate) fn migrate(&self, connection: &Connection, path: &Path, from: u32) -> Result<(), StoreError> {
         let failed = |reason| StoreError::Migration { path: path.into(), from, to: self.version(), reason };
-        match self.run_migrations(connection, from) {
-            Ok(0) => Ok(()),
-            Ok(dangling) => Err(failed(format!("{dangling} rows would refer to trials that are not there"))),
-            Err(error) => Err(match StoreError::sqlite(path, error) {
+        let error = match self.run_migrations(connection, from) {
+            Ok(0) => return Ok(()),
+            Ok(dangling) => failed(format!("{dangling} rows would refer to trials that are not there")),
+            Err(error) => match StoreError::sqlite(path, error) {
                 error @ (StoreError::DiskFull { .. } | StoreError::WriteFailed { .. } | StoreError::Busy { .. }) => {
                     error
                 }
                 StoreError::Sqlite { source, .. } => failed(source.to_string()),
                 StoreError::Damaged { reason, .. } => failed(reason),
                 error => failed(error.to_string()),
-            }),
-        }
+            },
+        };
+        // Where the transaction could not begin there is none.
+        let _ = connection.execute_batch("ROLLBACK");
+        Err(error)
     }
 
-    /// Returns how many rows would refer to nothing; only if there are none was anything changed.
-    fn run_migrations(&self, connection: &mut Connection, from: u32) -> rusqlite::Result<i64> {
+    /// Returns how many rows would refer to nothing.
+    fn run_migrations(&self, connection: &Connection, from: u32) -> rusqlite::Result<i64> {
         // Or dropping a table that others refer to would fail. Cannot be set within the transaction.
         connection.pragma_update(None, "foreign_keys", false)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
         for (sql, to) in self.migrations.iter().zip(2..).filter(|(_, to)| *to > from) {
-            transaction.execute_batch(sql)?;
-            note_schema(&transaction, to)?;
+            connection.execute_batch(sql)?;
+            note_schema(connection, to)?;
         }
-        let dangling = transaction.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))?;
-        if dangling == 0 {
-            transaction.commit()?;
-        }
-        Ok(dangling)
+        connection.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
     }
 }
 
@@ -145,17 +143,11 @@ fn check_length(page_size: i32, path: &Path) -> Result<(), StoreError> {
     let length = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
     let bytes = length(path).map_err(|error| StoreError::io(path, "look at it", error))?;
     // While there is a log, its pages may be on their way into the file.
-    let log_is_empty = length(&log_path(path)).map_or(true, |bytes| bytes == 0);
-    if log_is_empty && u64::try_from(page_size).is_ok_and(|page| bytes % page != 0) {
+    if !has_log(path) && u64::try_from(page_size).is_ok_and(|page| bytes % page != 0) {
         let reason = format!("its {bytes} bytes are no whole number of pages of {page_size}: it was cut off");
         return Err(StoreError::Damaged { path: path.into(), reason });
     }
     Ok(())
-}
-
-/// Where SQLite keeps the write-ahead log of the database at `path`.
-pub(crate) fn log_path(path: &Path) -> PathBuf {
-    beside(path, "-wal")
 }
 
 /// Refuses what is plainly no study, before SQLite is asked.
@@ -191,6 +183,13 @@ mod tests {
         ],
     };
 
+    /// Migrates and commits.
+    fn migrate(schema: &Schema, connection: &Connection, path: &Path, from: u32) -> Result<(), StoreError> {
+        schema.migrate(connection, path, from)?;
+        connection.execute_batch("COMMIT").unwrap();
+        Ok(())
+    }
+
     fn schema_1() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old.study");
@@ -205,13 +204,13 @@ mod tests {
 
     #[test]
     fn every_migration_from_the_schema_of_the_file_on_runs_once() {
-        let (_folder, path, mut connection) = schema_1();
+        let (_folder, path, connection) = schema_1();
         let second = Schema { create: "", migrations: &GROWN.migrations[..1] };
-        second.migrate(&mut connection, &path, 1).unwrap();
+        migrate(&second, &connection, &path, 1).unwrap();
         assert_eq!(second.check(&connection, &path).unwrap(), 2);
-        GROWN.migrate(&mut connection, &path, 2).unwrap();
+        migrate(&GROWN, &connection, &path, 2).unwrap();
         assert_eq!(GROWN.check(&connection, &path).unwrap(), 3);
-        GROWN.migrate(&mut connection, &path, 3).unwrap();
+        migrate(&GROWN, &connection, &path, 3).unwrap();
         let notes = "SELECT count(*) FROM note WHERE text = 'from schema 1' AND author = 'nobody'";
         let trials = "SELECT count(*) FROM trial";
         let count = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
@@ -231,9 +230,9 @@ mod tests {
             &["DELETE FROM trial;"],
         ];
         for migrations in BROKEN {
-            let (_folder, path, mut connection) = schema_1();
+            let (_folder, path, connection) = schema_1();
             let schema = Schema { create: "", migrations };
-            let error = schema.migrate(&mut connection, &path, 1).unwrap_err();
+            let error = migrate(&schema, &connection, &path, 1).unwrap_err();
             assert!(matches!(error, StoreError::Migration { from: 1, .. }), "{error}");
             assert!(error.to_string().contains("left as it was: "), "{error}");
             assert_eq!(Schema::CURRENT.check(&connection, &path).unwrap(), 1);
@@ -245,8 +244,8 @@ mod tests {
 
     #[test]
     fn newer_schemas_are_refused_naming_both_versions() {
-        let (_folder, path, mut connection) = schema_1();
-        GROWN.migrate(&mut connection, &path, 1).unwrap();
+        let (_folder, path, connection) = schema_1();
+        migrate(&GROWN, &connection, &path, 1).unwrap();
         connection.execute("UPDATE schema_history SET schema = 9, version = '7.8.9' WHERE schema = 3", []).unwrap();
         connection.pragma_update(None, "user_version", 9).unwrap();
         let error = Schema::CURRENT.check(&connection, &path).unwrap_err().to_string();
@@ -268,8 +267,8 @@ mod tests {
                 connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
             statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
-        let (_folder, path, mut old) = schema_1();
-        Schema::CURRENT.migrate(&mut old, &path, 1).unwrap();
+        let (_folder, path, old) = schema_1();
+        migrate(&Schema::CURRENT, &old, &path, 1).unwrap();
         let mut new = Connection::open_in_memory().unwrap();
         Schema::CURRENT.create(&mut new).unwrap();
         assert_eq!(tables(&old), tables(&new));

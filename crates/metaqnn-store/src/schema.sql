@@ -1,10 +1,10 @@
--- A study of metaqnn, schema 5. This file is the whole schema: read it to query a study with any SQLite program.
+-- A study of metaqnn, schema 8. This file is the whole schema: read it to query a study with any SQLite program.
 --
 -- Numbers with a fraction are declared ANY and checked to be real: a column declared REAL would store -0.0 as 0.0, and
 -- what is stored must come back bit for bit. SQLite has no NaN: where one may occur, it is stored as NULL.
 -- Seeds have 64 bits without a sign, more than an SQLite integer holds: they are stored as decimal text.
 --
--- What is stored never changes, but for `candidate`, `validation`, `final`, `ensemble` and `run`; the triggers at the end hold that
+-- What is stored never changes, but for `candidate`, `validation`, `final`, `ensemble` and `run` and their checksums; the triggers at the end hold that
 -- for every program that writes here.
 
 -- Which version of metaqnn brought the file to which schema. Every schema to come keeps this table as it is, so that
@@ -144,6 +144,17 @@ CREATE TABLE raised_limits (
     budget_seconds ANY NOT NULL CHECK (typeof(budget_seconds) = 'real') -- of all runs; 0: until the models are trained
 ) STRICT;
 
+-- SHA-256 of each row, by which damage is found. It is no proof against forgery: who can change a row can change its checksum, too. What is hashed,
+-- and how: checksums.rs. The checksum of an event is of its trial as well, and of the checksum of the event before; before the first event
+-- is the study.
+CREATE TABLE checksum (
+    part        TEXT NOT NULL,          -- the table
+    row         INTEGER NOT NULL,       -- its primary key there
+    sha256      BLOB NOT NULL CHECK (length(sha256) = 32),
+    blob_sha256 BLOB CHECK (length(blob_sha256) = 32),  -- of the row's blob; NULL: it has none
+    PRIMARY KEY (part, row)
+) STRICT, WITHOUT ROWID;
+
 -- BEFORE INSERT as well as UPDATE and DELETE, since INSERT OR REPLACE deletes without a word to a trigger.
 CREATE TRIGGER study_changed BEFORE UPDATE ON study
     BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
@@ -193,3 +204,12 @@ CREATE TRIGGER raised_limits_deleted BEFORE DELETE ON raised_limits
 CREATE TRIGGER raised_limits_replaced BEFORE INSERT ON raised_limits
     WHEN EXISTS (SELECT 1 FROM raised_limits WHERE raised = NEW.raised)
     BEGIN SELECT RAISE(ABORT, 'what a run was told never changes'); END;
+
+CREATE TRIGGER checksum_changed BEFORE UPDATE ON checksum WHEN OLD.part IN ('study', 'event', 'raised_limits')
+    BEGIN SELECT RAISE(ABORT, 'what is stored never changes'); END;
+CREATE TRIGGER checksum_deleted BEFORE DELETE ON checksum WHEN OLD.part IN ('study', 'event', 'raised_limits')
+    BEGIN SELECT RAISE(ABORT, 'what is stored never changes'); END;
+CREATE TRIGGER checksum_replaced BEFORE INSERT ON checksum
+    WHEN NEW.part IN ('study', 'event', 'raised_limits')
+     AND EXISTS (SELECT 1 FROM checksum WHERE part = NEW.part AND row = NEW.row)
+    BEGIN SELECT RAISE(ABORT, 'what is stored never changes'); END;

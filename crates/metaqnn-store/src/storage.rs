@@ -9,6 +9,9 @@ use metaqnn_core::study::{
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use crate::checksums::{
+    CANDIDATE, Checksums, ENSEMBLE, ENSEMBLE_MEMBER, FINAL, FINAL_PLAN, RAISED_LIMITS, RUN, VALIDATION,
+};
 use crate::error::StoreError;
 use crate::rows::{Encoder, floats_to_blob, losses_to_json};
 use crate::study_file::StudyFile;
@@ -80,6 +83,8 @@ impl Storage for StudyFile {
 impl StudyFile {
     /// Does `change` in one transaction: all of it is stored, or nothing.
     fn write(&mut self, change: impl FnOnce(Writer<'_>) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.check_in_place()?;
+        self.begin_writing()?;
         let path = PathBuf::from(self.reader.path());
         let failed = |error| StoreError::sqlite(&path, error);
         let connection = &mut self.reader.connection;
@@ -94,11 +99,13 @@ struct Writer<'a> {
     connection: &'a Connection,
     path: &'a Path,
     encoder: Encoder<'a>,
+    checksums: Checksums<'a>,
 }
 
 impl<'a> Writer<'a> {
     fn new(transaction: &'a Transaction<'_>, path: &'a Path) -> Self {
-        Writer { connection: transaction, path, encoder: Encoder { path } }
+        let checksums = Checksums { connection: transaction, path };
+        Writer { connection: transaction, path, encoder: Encoder { path }, checksums }
     }
 
     fn event(&self, event: &EventRecord) -> Result<(), StoreError> {
@@ -127,7 +134,8 @@ impl<'a> Writer<'a> {
                 &event.q_table_hash,
                 self.encoder.real("the time the study has run", event.run_seconds)?,
             ),
-        )
+        )?;
+        self.checksums.seal_event(self.encoder.whole("the number of the event", event.number)?)
     }
 
     fn trial(&self, record: &TrialRecord) -> Result<(), StoreError> {
@@ -207,14 +215,17 @@ impl<'a> Writer<'a> {
             ),
         )?;
         let trial = encoder.whole("the number of the trial", record.trial.0)?;
+        self.checksums.seal(CANDIDATE, trial)?;
         if record.probabilities.is_empty() {
+            self.checksums.unseal(VALIDATION, Some(trial))?;
             return self.execute("DELETE FROM validation WHERE trial = ?1", [trial]);
         }
         self.execute(
             "INSERT INTO validation (trial, probabilities) VALUES (?1, ?2)
              ON CONFLICT (trial) DO UPDATE SET probabilities = excluded.probabilities",
             (trial, floats_to_blob(&record.probabilities)),
-        )
+        )?;
+        self.checksums.seal(VALIDATION, trial)
     }
 
     fn final_training(&self, record: &FinalRecord) -> Result<(), StoreError> {
@@ -242,12 +253,14 @@ impl<'a> Writer<'a> {
                 losses_to_json(&record.train_losses),
                 &record.weights,
             ),
-        )
+        )?;
+        self.checksums.seal(FINAL, trial)
     }
 
     fn ensemble(&self, ensemble: Option<&EnsembleRecord>) -> Result<(), StoreError> {
         self.execute("DELETE FROM ensemble_member", [])?;
         self.execute("DELETE FROM ensemble", [])?;
+        [ENSEMBLE_MEMBER, ENSEMBLE].iter().try_for_each(|part| self.checksums.unseal(*part, None))?;
         let Some(record) = ensemble else { return Ok(()) };
         let encoder = self.encoder;
         self.execute(
@@ -260,10 +273,12 @@ impl<'a> Writer<'a> {
                 encoder.whole("the number of test images", record.test_images)?,
             ),
         )?;
+        self.checksums.seal(ENSEMBLE, 1)?;
         for (place, member) in (1_i64..).zip(&record.members) {
             self.require(*member)?;
             let trial = encoder.whole("the number of the trial", member.0)?;
             self.execute("INSERT INTO ensemble_member (place, trial) VALUES (?1, ?2)", (place, trial))?;
+            self.checksums.seal(ENSEMBLE_MEMBER, place)?;
         }
         Ok(())
     }
@@ -278,7 +293,8 @@ impl<'a> Writer<'a> {
                 planned.candidate_epochs,
                 planned.final_epochs,
             ),
-        )
+        )?;
+        self.checksums.seal(FINAL_PLAN, self.encoder.whole("the number of the trial", planned.trial.0)?)
     }
 
     fn raised_limits(&self, limits: RaisedLimits) -> Result<(), StoreError> {
@@ -289,12 +305,14 @@ impl<'a> Writer<'a> {
                 self.encoder.whole("the number of models", limits.models)?,
                 self.encoder.real("the budget", limits.budget_seconds)?,
             ),
-        )
+        )?;
+        self.checksums.seal(RAISED_LIMITS, self.connection.last_insert_rowid())
     }
 
     fn run_seconds(&self, seconds: f64) -> Result<(), StoreError> {
         let seconds = self.encoder.real("the time the study has run", seconds)?;
-        self.execute("UPDATE run SET run_seconds = ?1 WHERE run_seconds < ?1", [seconds])
+        self.execute("UPDATE run SET run_seconds = ?1 WHERE run_seconds < ?1", [seconds])?;
+        self.checksums.seal(RUN, 1)
     }
 
     fn require(&self, trial: TrialNumber) -> Result<(), StoreError> {

@@ -1,14 +1,17 @@
 //! A study in the hands of its coordinator: creating, opening and closing.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metaqnn_core::study::StudyHeader;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::checksums::Checksums;
 use crate::error::StoreError;
+use crate::identity::HeldFile;
 use crate::lock::CoordinatorLock;
+use crate::log_file::{check_log, sync_log};
+use crate::new_file::{create_whole, new_path};
 use crate::rows::Encoder;
 use crate::running;
 use crate::schema::Schema;
@@ -25,7 +28,10 @@ const PATIENCE_AT_CLOSE: Duration = Duration::from_millis(200);
 pub struct StudyFile {
     // Fields are dropped in this order: the lock is held until the file is closed.
     pub(crate) reader: StudyReader,
+    /// Whether anything was written: until then the file is as it was found.
+    writes: bool,
     closed: bool,
+    held: HeldFile,
     _lock: CoordinatorLock,
 }
 
@@ -39,15 +45,18 @@ impl StudyFile {
         let path = new_path(path.as_ref())?;
         let lock = CoordinatorLock::take(&path)?;
         write_new(&path, header)?;
-        Self::open_locked(path, lock)
+        let mut study = Self::open_locked(path, lock)?;
+        study.begin_writing()?;
+        Ok(study)
     }
 
-    /// Opens the study at `path` to go on with it, and brings it to the current schema.
+    /// Opens the study at `path` to go on with it. A study of an older schema is seen as one of the current schema, but nothing is written
+    /// before [`begin_writing`](Self::begin_writing) or the first change: whoever refuses it leaves it as it was.
     ///
     /// # Errors
     ///
-    /// When there is no file, it is no study, one of a newer schema, damaged, not to be written to, or run by another
-    /// coordinator.
+    /// When there is no file, it is no study, one of a newer schema, damaged (a row is not what was stored), not to be written to, or run by
+    /// another coordinator.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = canonical(path.as_ref())?;
         let lock = CoordinatorLock::take(&path)?;
@@ -73,6 +82,35 @@ impl StudyFile {
         self.reader.path()
     }
 
+    /// Whether the file is still where it was opened. To be asked now and then by whoever does not write.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Moved`] where it was renamed, deleted or replaced: the run must end.
+    pub fn check_in_place(&self) -> Result<(), StoreError> {
+        self.held.check_at(self.path())
+    }
+
+    /// From now on the study is written to: what brings it to the current schema is stored. Done by the first change, too.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written to.
+    pub fn begin_writing(&mut self) -> Result<(), StoreError> {
+        if self.writes {
+            return Ok(());
+        }
+        let connection = &self.reader.connection;
+        let failed = |error| StoreError::sqlite(self.reader.path(), error);
+        if !connection.is_autocommit() {
+            connection.execute_batch("COMMIT").map_err(failed)?;
+        }
+        make_durable(connection).map_err(failed)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        self.writes = true;
+        Ok(())
+    }
+
     /// Closes the study: everything is moved into the one file, and the lock is given back.
     ///
     /// # Errors
@@ -83,6 +121,7 @@ impl StudyFile {
     }
 
     fn open_locked(path: PathBuf, lock: CoordinatorLock) -> Result<Self, StoreError> {
+        let held = HeldFile::take(&path)?;
         let failed = |error| StoreError::sqlite(&path, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
@@ -91,29 +130,39 @@ impl StudyFile {
             let reason = "the file is read-only".into();
             return Err(StoreError::NotPermitted { path, action: "write to the study", reason });
         }
-        let mut reader = StudyReader::new(path.clone(), connection)?;
+        check_log(&connection, &path)?;
+        let reader = StudyReader::new(path.clone(), connection)?;
         let found = Schema::CURRENT.check(&reader.connection, &path)?;
-        make_durable(&reader.connection).map_err(failed)?;
-        Schema::CURRENT.migrate(&mut reader.connection, &path, found)?;
-        reader.connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        if found != Schema::CURRENT.version() {
+            Schema::CURRENT.migrate(&reader.connection, &path, found)?;
+            // Rows of before there were checksums, or that only this schema has.
+            reader.checksums().seal_the_rest()?;
+        }
         // In KiB. The index on the architectures is written to all over: 100,000 of them should fit.
         reader.connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
-        // A file that has no header is not worth a search.
+        // A file that has no header is not worth a search, nor is one that is damaged.
         reader.header()?;
-        Ok(StudyFile { reader, closed: false, _lock: lock })
+        reader.check_rows()?;
+        Ok(StudyFile { reader, writes: false, closed: false, held, _lock: lock })
     }
 
     fn settle(&mut self) -> Result<(), StoreError> {
-        if self.closed {
+        // What was not written to is as it was found; a transaction that is open ends with the connection.
+        if self.closed || !self.writes {
             return Ok(());
         }
         let connection = &self.reader.connection;
         let settled = connection
             .busy_timeout(PATIENCE_AT_CLOSE)
+            .map_err(|error| StoreError::sqlite(self.reader.path(), error))
+            // The empty log must be on the disk before the file says that it has none: see `check_log`.
+            .and_then(|()| self.empty_log());
+        let settled = settled.and_then(|()| {
+            sync_log(connection, self.reader.path())?;
             // Moves the log into the file, syncs that, and removes the log. A file that is not in write-ahead-log mode
             // can be read where nothing can be written.
-            .and_then(|()| set_journal_mode(connection, "delete"))
-            .map_err(|error| StoreError::sqlite(self.reader.path(), error));
+            set_journal_mode(connection, "delete").map_err(|error| StoreError::sqlite(self.reader.path(), error))
+        });
         let settled = match settled {
             // A reader is connected: empty the log, as far as the reader does not need it. What is left is in good hands.
             Ok(mode) if mode != "delete" => self.empty_log(),
@@ -160,44 +209,9 @@ fn set_journal_mode(connection: &Connection, mode: &str) -> rusqlite::Result<Str
     connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
 }
 
-/// The one name of a study that is not there yet.
-fn new_path(path: &Path) -> Result<PathBuf, StoreError> {
-    // Looks at the name itself: a link that leads nowhere is something, too.
-    if path.symlink_metadata().is_ok() {
-        return Err(StoreError::Exists { path: path.into() });
-    }
-    let failed =
-        |source| StoreError::Io { path: path.into(), action: "create the study: its folder is not there", source };
-    let Some(name) = path.file_name() else {
-        return Err(failed(std::io::ErrorKind::InvalidInput.into()));
-    };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    Ok(folder.canonicalize().map_err(failed)?.join(name))
-}
-
 /// Writes an empty study under another name and gives it the name `path` when it is whole and on the disk.
 fn write_new(path: &Path, header: &StudyHeader) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let failed = |error| StoreError::io(path, "create the study", error);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".metaqnn-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // As of any new file: what the user's umask leaves of this.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let file = builder.tempfile_in(folder).map_err(failed)?;
-    fill_new(file.path(), path, header)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist_noclobber(path).map_err(|error| failed(error.error))?;
-    // The name, too, must survive the loss of power.
-    #[cfg(unix)]
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(())
+    create_whole(path, "create the study", |temporary| fill_new(temporary, path, header))
 }
 
 /// Makes the tables of a study that is to be at `path` in the file `temporary`.
@@ -230,5 +244,6 @@ fn fill_new(temporary: &Path, path: &Path, header: &StudyHeader) -> Result<(), S
         )
         .map_err(failed)?;
     connection.execute("INSERT INTO run (run, run_seconds) VALUES (1, 0.0)", []).map_err(failed)?;
+    Checksums { connection: &connection, path }.seal_the_rest()?;
     connection.close().map_err(|(_, error)| failed(error))
 }

@@ -3,7 +3,6 @@
 mod final_phase;
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,15 +11,17 @@ use metaqnn_core::study::{
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
+use crate::checksums::STUDY;
 use crate::error::StoreError;
+use crate::log_file::{check_log, has_log};
 use crate::rows::Decoder;
-use crate::schema::{SCHEMA_VERSION, Schema, check_kind_of_file, log_path};
+use crate::schema::{SCHEMA_VERSION, Schema, check_kind_of_file};
 
 /// How long to wait for another program that holds the file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Statements kept prepared; more than there are.
-const STATEMENT_CACHE: usize = 32;
+const STATEMENT_CACHE: usize = 96;
 
 /// The columns of a [`StoredTrial`]; `CROSS JOIN` keeps SQLite from choosing another table for the outer loop.
 const TRIALS_FROM_TRIAL: &str = "
@@ -134,7 +135,17 @@ impl StudyReader {
     ///
     /// When there is no file, it is no study, one of another schema, damaged, or not to be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = canonical(path.as_ref())?;
+        let reader = Self::open_of_any_schema(path.as_ref())?;
+        let found = Schema::CURRENT.check(&reader.connection, &reader.path)?;
+        if found < SCHEMA_VERSION {
+            return Err(StoreError::OlderSchema { path: reader.path, found, known: SCHEMA_VERSION });
+        }
+        Ok(reader)
+    }
+
+    /// The same of a study whose schema may be older than the queries of this reader.
+    pub(crate) fn open_of_any_schema(path: &Path) -> Result<Self, StoreError> {
+        let path = canonical(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let refused = match Self::connect(&path, path.as_os_str(), flags) {
             Err(error @ (StoreError::NotPermitted { .. } | StoreError::NeedsRecovery { .. })) => error,
@@ -144,20 +155,15 @@ impl StudyReader {
         // read-only. Without it the file can be read for what it is, if no log holds a later state.
         let Some(uri) = immutable_uri(&path) else { return Err(refused) };
         let reader = Self::connect(&path, &uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(|_| refused)?;
-        match fs::metadata(log_path(&path)) {
-            Ok(metadata) if metadata.len() > 0 => Err(StoreError::NeedsRecovery { path }),
-            _ => Ok(reader),
-        }
+        if has_log(&path) { Err(StoreError::NeedsRecovery { path }) } else { Ok(reader) }
     }
 
     fn connect(path: &Path, name: &std::ffi::OsStr, flags: OpenFlags) -> Result<Self, StoreError> {
         let connection =
             Connection::open_with_flags(Path::new(name), flags).map_err(|e| StoreError::sqlite(path, e))?;
+        check_log(&connection, path)?;
         let reader = Self::new(path.into(), connection)?;
-        let found = Schema::CURRENT.check(&reader.connection, path)?;
-        if found < SCHEMA_VERSION {
-            return Err(StoreError::OlderSchema { path: path.into(), found, known: SCHEMA_VERSION });
-        }
+        Schema::CURRENT.check(&reader.connection, path)?;
         Ok(reader)
     }
 
@@ -177,7 +183,7 @@ impl StudyReader {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read, or the header is not what was stored.
     pub fn header(&self) -> Result<StudyHeader, StoreError> {
         let header = self.first("SELECT * FROM study", [], |row| {
             Ok(StudyHeader {
@@ -191,19 +197,28 @@ impl StudyReader {
                 class_names: row.parsed("class_names", |text| serde_json::from_str(text))?,
             })
         })?;
-        header.ok_or_else(|| StoreError::Damaged { path: self.path.clone(), reason: "the table study is empty".into() })
+        let header = header.ok_or_else(|| StoreError::Damaged {
+            path: self.path.clone(),
+            reason: "the table study is empty".into(),
+        })?;
+        self.checksums().check_row(STUDY, 1)?;
+        Ok(header)
     }
 
     /// The trial of that number with everything stored of it, `None` where it has not ended.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read, or the trial is not what was stored.
     pub fn trial(&self, trial: TrialNumber) -> Result<Option<StoredTrial>, StoreError> {
         // No trial has a number that SQLite could not hold.
         let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
         let sql = format!("{TRIALS_FROM_TRIAL} WHERE trial.trial = ?1");
-        self.first(&sql, [number], |row| self.stored_trial(row, Detail::Full))
+        let trial = self.first(&sql, [number], |row| self.stored_trial(row, Detail::Full))?;
+        if let Some(event) = trial.as_ref().and_then(|trial| i64::try_from(trial.event).ok()) {
+            self.checksums().check_event(event)?;
+        }
+        Ok(trial)
     }
 
     /// The `n` trials of the best validation accuracy, the best first, at equal accuracy the earlier trial first; summaries.

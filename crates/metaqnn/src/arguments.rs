@@ -15,7 +15,7 @@ pub(crate) use self::bench::{
     BenchAgentArguments, BenchEarlyStopArguments, BenchTrainArguments, BenchVerb, StopRuleName, Switch,
 };
 pub(crate) use self::inspect::{
-    LogArguments, ReportArguments, ServeArguments, ShowArguments, StudyArguments, TopArguments,
+    CopyArguments, LogArguments, ReportArguments, ServeArguments, ShowArguments, StudyArguments, TopArguments,
 };
 pub(crate) use self::models::{EvaluateArguments, ExportArguments, FinalArguments, ModelArguments, PredictArguments};
 
@@ -51,6 +51,11 @@ pub(crate) enum Verb {
     /// The Q-table: state, action, value, updates.
     #[command(after_help = "Example: metaqnn qvalues studies/digits-2026-01-31-1.study --json")]
     Qvalues(StudyArguments),
+    /// Copy a study, also one that runs; a plain copy of its file lacks what is still in the log beside it.
+    ///
+    /// The copy is of one moment. What is in training is not part of it: resumed, it trains those networks from the beginning.
+    #[command(after_help = "Example: metaqnn copy studies/digits-2026-01-31-1.study /backup/digits.study")]
+    Copy(CopyArguments),
     /// Studies as one HTML file that stands alone, and their figures as SVG and CSV.
     #[command(
         after_help = "Examples:\n  metaqnn report studies/digits-2026-01-31-1.study --out report.html\n  metaqnn report paper-*.study random-*.study --out agents.html --figures figures"

@@ -1,7 +1,7 @@
 //! `metaqnn bench agent`: agents against known rewards, without training.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -63,9 +63,7 @@ pub(crate) fn run(arguments: &BenchAgentArguments) -> Result<i32> {
             (Subject::Surrogate { .. }, true) => surrogate_json(candidate, arguments, &searches),
             (_, false) => words(&subject, candidate, &searches),
         };
-        let mut stdout = std::io::stdout();
-        writeln!(stdout, "{line}")?;
-        stdout.flush()?;
+        println!("{line}");
     }
     Ok(0)
 }

@@ -1,6 +1,6 @@
 //! `metaqnn bench`.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
@@ -68,7 +68,6 @@ fn train(arguments: &BenchTrainArguments) -> Result<i32> {
     settings.max_dropout = 0.0;
     let subjects = subjects(arguments, settings.batch_norm)?;
     let (warm_up, steps, seed) = (arguments.warm_up, arguments.steps, arguments.seed);
-    let mut stdout = std::io::stdout();
     for (index, subject) in subjects.iter().enumerate() {
         settings.batch_norm = subject.batch_norm;
         let options = settings.network_options();
@@ -86,8 +85,7 @@ fn train(arguments: &BenchTrainArguments) -> Result<i32> {
             text_line(subject, &graph, settings.batch_size, &measurement)
         };
         // Line by line, so that a list that is stopped leaves what it measured.
-        writeln!(stdout, "{line}")?;
-        stdout.flush()?;
+        println!("{line}");
     }
     Ok(0)
 }

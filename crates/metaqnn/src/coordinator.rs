@@ -14,8 +14,9 @@ use metaqnn_train::{ComputeDevice, map_shape};
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
-use crate::run::{Run, RunClock, watch_for_interrupt};
-use crate::study_path::{default_path, now};
+use crate::interrupt::Interrupt;
+use crate::run::{Run, RunClock};
+use crate::study_path::{create_default, now};
 use crate::{cpu_speed, display, setup};
 
 /// Begins a study.
@@ -30,6 +31,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     lay_run(&mut document, &arguments.run)?;
     lay(&mut document, "seed", arguments.seed)?;
     let settings = setup::checked(&document)?;
+    setup::check_threads(setup::workers(&settings), settings.search.threads)?;
     let device = metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let data_argument = setup::lasting(&arguments.data)?;
@@ -51,15 +53,16 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         input,
         class_names: data.class_names.clone(),
     };
-    let path = match &arguments.study {
-        Some(path) => path.clone(),
-        None => default_path(&data.name)?,
+    let file = match &arguments.study {
+        Some(path) => StudyFile::create(path, &header)?,
+        None => create_default(&data.name, &header)?,
     };
-    let file = StudyFile::create(&path, &header)?;
+    let path = setup::seen_from_here(file.path());
     eprintln!("study {}: {} images of {input}, {} classes", path.display(), data.train.len(), data.classes());
     eprintln!("to watch it in a browser: metaqnn serve {}", path.display());
     drop(data);
     Run {
+        interrupted: Interrupt::watch(file.path())?,
         file,
         study: Study::new(settings.clone(), space, seed),
         stopping: TrialStopping::new(&settings),
@@ -69,8 +72,8 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         data: data_argument,
         data_dir,
         image_size: setup::image_size(input)?,
-        interrupted: watch_for_interrupt()?,
         json: arguments.run.json,
+        failures: Vec::new(),
     }
     .execute()
 }
@@ -89,6 +92,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     check_raised(&arguments.run, &stored).with_context(|| arguments.study.display().to_string())?;
     lay_run(&mut document, &arguments.run)?;
     let settings = setup::checked(&document)?;
+    setup::check_threads(setup::workers(&settings), settings.search.threads)?;
     metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let (data, data_dir) = setup::data_of_study(&arguments.study, &header, data_dir)?;
@@ -97,6 +101,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let mut study = Study::new(settings.clone(), space, header.seed);
     replay(file.reader(), &mut study)?;
     // Last, so that a resume that is refused changes nothing.
+    file.begin_writing()?;
     let limits = |settings: &Settings| RaisedLimits {
         models: settings.search.models,
         budget_seconds: settings.search.budget_seconds,
@@ -112,6 +117,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let seconds_before = file.run_seconds()?;
     eprintln!("{}: {} so far", arguments.study.display(), display::count(study.models(), "model"));
     Run {
+        interrupted: Interrupt::watch(file.path())?,
         file,
         study,
         stopping,
@@ -121,8 +127,8 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         data: header.data,
         data_dir,
         image_size: setup::image_size(header.input)?,
-        interrupted: watch_for_interrupt()?,
         json: arguments.run.json,
+        failures: Vec::new(),
     }
     .execute()
 }

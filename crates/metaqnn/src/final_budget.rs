@@ -5,13 +5,14 @@
 //! is trained for a moment first, and the plan goes by what that shows. And so that an estimate that is wrong for another network
 //! does not cost much more than the budget, no network is begun for which, at the speed seen so far, there is no time left.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use metaqnn_core::ports::{CandidateJob, CandidateLength, TrainingProgress};
 use metaqnn_exec::protocol::Job;
 use metaqnn_exec::{PoolEvent, WorkerPool};
+
+use crate::interrupt::Interrupt;
 
 /// Epochs that the moment is long at most.
 const EPOCHS: u32 = 2;
@@ -29,7 +30,7 @@ pub(crate) fn measure_epoch(
     pool: &mut WorkerPool,
     job: CandidateJob,
     budget_seconds: f64,
-    interrupted: &AtomicBool,
+    interrupted: &Interrupt,
 ) -> Result<Option<f64>> {
     let job = CandidateJob { length: CandidateLength::Epochs(EPOCHS), checkpoint: None, ..job };
     // The one worker is idle, so the job is taken.
@@ -37,7 +38,7 @@ pub(crate) fn measure_epoch(
     let most = Duration::from_secs_f64((SHARE * budget_seconds).max(LEAST_SECONDS));
     // Between two reports, since the first step waits for the data.
     let mut first: Option<(Instant, f64)> = None;
-    while !interrupted.load(Ordering::SeqCst) {
+    while !interrupted.is_set() {
         match pool.next(Duration::from_millis(100))? {
             Some(PoolEvent::Progress(_, _, TrainingProgress::Step { progress, .. })) => match first {
                 None => first = Some((Instant::now(), progress)),

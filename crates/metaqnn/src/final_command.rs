@@ -1,8 +1,6 @@
 //! `metaqnn final`: the best networks of a study trained fully, measured once on the test data, and the best of them together.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -19,7 +17,7 @@ use crate::ensemble::{self, Measuring};
 use crate::final_budget::{Budget, Pace, measure_epoch};
 use crate::final_jobs::{FinalJobs, Stage, candidate_job, checkpoint, final_job, remove_checkpoints};
 use crate::final_table::FinalTable;
-use crate::run::{INTERRUPTED, watch_for_interrupt};
+use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::{display, setup};
 
 /// Networks that are trained fully where nothing else is asked for (method: the top ten).
@@ -40,7 +38,7 @@ struct FinalTrainings {
     trial_threads: u32,
     /// Training and validation images, and training images alone.
     images: [usize; 2],
-    interrupted: Arc<AtomicBool>,
+    interrupted: Interrupt,
 }
 
 /// Trains the best networks of a study fully, or goes on with it, and prints the table.
@@ -105,7 +103,7 @@ impl FinalTrainings {
             },
             trial_threads,
             images: [data.train.len() + data.valid.len(), data.train.len()],
-            interrupted: watch_for_interrupt()?,
+            interrupted: Interrupt::watch(file.path())?,
             file,
         })
     }
@@ -145,7 +143,7 @@ impl FinalTrainings {
             }
             None => (finalists, None),
         };
-        if self.interrupted.load(Ordering::SeqCst) {
+        if self.interrupted.is_set() {
             return Ok(());
         }
         let planned = plan_final_trainings(&finalists, &self.file.finals()?, epochs, share, seconds);
@@ -206,7 +204,7 @@ impl FinalTrainings {
 
     /// Trains what is planned and not done yet; gives the reasons of those that failed, `None` after an interruption.
     fn train(&mut self) -> Result<Option<Vec<String>>> {
-        if self.interrupted.load(Ordering::SeqCst) {
+        if self.interrupted.is_set() {
             return Ok(None);
         }
         let mut failures = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -13,6 +12,7 @@ use metaqnn_exec::protocol::Job;
 use metaqnn_exec::{PoolEvent, WorkerPool};
 use metaqnn_store::{StoredTrial, StudyFile, beside};
 
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::run::RunClock;
 
@@ -81,7 +81,7 @@ pub(crate) fn final_job(
 pub(crate) struct FinalJobs<'a> {
     pub(crate) file: &'a mut StudyFile,
     pub(crate) pool: &'a mut WorkerPool,
-    pub(crate) interrupted: &'a AtomicBool,
+    pub(crate) interrupted: &'a Interrupt,
     /// What is done, for the status line.
     pub(crate) what: &'a str,
     /// The clock of the run that this is part of, where the study counts its time.
@@ -102,9 +102,10 @@ impl FinalJobs<'_> {
         let mut failures = Vec::new();
         let mut noted: Option<Instant> = None;
         while open > 0 {
-            if self.interrupted.load(Ordering::SeqCst) {
+            if self.interrupted.is_set() {
                 return Ok(None);
             }
+            self.file.check_in_place()?;
             if let Some(clock) = self.clock.filter(|_| noted.is_none_or(|last| last.elapsed() >= NOTE_INTERVAL)) {
                 self.file.note_run_seconds(clock.seconds())?;
                 noted = Some(Instant::now());

@@ -109,7 +109,9 @@ impl Run {
 
     fn work(&mut self, jobs: Vec<Job>, mut pool: WorkerPool, what: &str) -> Result<Option<Vec<String>>> {
         let (file, clock) = (&mut self.file, Some(self.clock));
-        FinalJobs { file, pool: &mut pool, interrupted: &self.interrupted, what, clock }.run(jobs)
+        let failures = FinalJobs { file, pool: &mut pool, interrupted: &self.interrupted, what, clock }.run(jobs)?;
+        self.failures.extend(failures.iter().flatten().cloned());
+        Ok(failures)
     }
 }
 

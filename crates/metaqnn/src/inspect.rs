@@ -53,7 +53,10 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
     }
     let header = reader.header()?;
     let counts = reader.counts()?;
-    let verified = if arguments.verify { Some(rebuilt(&reader)?.events()) } else { None };
+    let verified = match arguments.verify {
+        true => Some((reader.verify()?, rebuilt(&reader)?.events())),
+        false => None,
+    };
     if arguments.study.json {
         println!(
             "{}",
@@ -61,7 +64,8 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
                 "study": arguments.study.study, "version": header.version, "data": header.data, "seed": header.seed,
                 "input": header.input.to_string(), "classes": header.class_names.len(), "events": counts.events,
                 "trials": counts.trials(), "models": counts.models(), "repeats": counts.repeats,
-                "run_seconds": reader.run_seconds()?, "verified_events": verified,
+                "run_seconds": reader.run_seconds()?, "verified_events": verified.map(|(_, replayed)| replayed),
+                "verified_rows": verified.map(|(stored, _)| stored.rows), "verified_blobs": verified.map(|(stored, _)| stored.blobs),
                 "costs": display::costs_json(&reader.costs()?),
                 "ensemble": reader.ensemble()?.as_ref().map(display::ensemble_json),
             })
@@ -79,8 +83,16 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
         for line in display::costs_in_words(&reader.costs()?) {
             println!("{line}");
         }
-        if let Some(events) = verified {
-            println!("verified: replaying the log gives the stored Q-table hash at each of {events} events");
+        if let Some((stored, events)) = verified {
+            println!("verified:");
+            println!("  SQLite's structure of the file, references between rows, tables and triggers of the schema");
+            println!(
+                "  SHA-256 of {events} events with their trials, curves and transitions, chained in the log's order"
+            );
+            println!("  SHA-256 of {} other rows: header, limits, final phase", stored.rows);
+            println!("  SHA-256 of {} blobs: weights, probabilities", stored.blobs);
+            println!("  replaying the log gives the stored Q-table hash at each of {events} events");
+            println!("this finds damage, not forgery: who can change a row can change its SHA-256");
         }
         print!("{}", display::table(&reader.top(10)?));
         if let Some(ensemble) = reader.ensemble()? {

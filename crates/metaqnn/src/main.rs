@@ -1,10 +1,14 @@
 //! metaqnn designs convolutional neural networks by reinforcement learning.
 
+#[macro_use]
+mod output;
+
 mod arguments;
 mod bench_agent;
 mod bench_command;
 mod bench_early_stop;
 mod coordinator;
+mod copy_command;
 mod cpu_speed;
 mod data_command;
 mod display;
@@ -17,6 +21,7 @@ mod final_jobs;
 mod final_phase;
 mod final_table;
 mod inspect;
+mod interrupt;
 mod predict_command;
 mod progress;
 mod report_command;
@@ -40,16 +45,6 @@ use arguments::{Arguments, Verb};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        // A reader that closed the pipe, as `head` does, is no failure worth words. (The signal for it must stay ignored: it
-        // would also end a coordinator that writes to a worker that died.)
-        let message = panic.payload().downcast_ref::<String>();
-        if message.is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe")) {
-            std::process::exit(0);
-        }
-        hook(panic);
-    }));
     let arguments = Arguments::parse();
     let done = match arguments.verb {
         Verb::Search(search) => coordinator::search(&search),
@@ -58,6 +53,7 @@ fn main() {
         Verb::Show(show) => inspect::show(&show),
         Verb::Log(log) => inspect::log(&log),
         Verb::Qvalues(study) => inspect::qvalues(&study),
+        Verb::Copy(copy) => copy_command::copy(&copy),
         Verb::Report(report) => report_command::report(&report),
         Verb::Serve(serve) => serve_command::serve(&serve),
         Verb::Config(config) => inspect::config(&config),
@@ -71,13 +67,11 @@ fn main() {
         Verb::Bench(bench) => bench_command::run(&bench),
         Verb::Worker => worker::work(),
     };
-    match done {
-        Ok(code) => std::process::exit(code),
-        Err(error) => {
-            eprintln!("error: {}", in_words(&error));
-            std::process::exit(1);
-        }
-    }
+    let status = done.unwrap_or_else(|error| {
+        eprintln!("error: {}", in_words(&error));
+        1
+    });
+    std::process::exit(output::status(status));
 }
 
 /// An error and its causes, without those that are part of what was said before.

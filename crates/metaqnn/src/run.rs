@@ -1,24 +1,20 @@
 //! A run of a study: asks, hands out, stores, tells; then comes the final phase.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use metaqnn_core::ports::{Storage, TrialJob};
 use metaqnn_core::settings::Settings;
 use metaqnn_core::study::{Ask, EventKind, EventRecord, Study, TrialStopping};
 use metaqnn_data::ImageSize;
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolEvent, WorkerPool};
-use metaqnn_store::StudyFile;
+use metaqnn_store::{StoredTrial, StudyFile};
 
+use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::progress::{Progress, SearchStatus};
 use crate::{display, setup};
-
-/// Exit status after Ctrl-C.
-pub(crate) const INTERRUPTED: i32 = 130;
 
 /// The time of a study over all its runs.
 #[derive(Clone, Copy)]
@@ -55,8 +51,10 @@ pub(crate) struct Run {
     /// Size of the images that networks see.
     pub(crate) image_size: ImageSize,
     pub(crate) clock: RunClock,
-    pub(crate) interrupted: Arc<AtomicBool>,
+    pub(crate) interrupted: Interrupt,
     pub(crate) json: bool,
+    /// Why jobs of the final phase have no result.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Run {
@@ -72,10 +70,35 @@ impl Run {
         }
         let seconds = self.seconds();
         self.file.note_run_seconds(seconds)?;
-        let interrupted = self.interrupted.load(Ordering::SeqCst);
+        let interrupted = self.interrupted.is_set();
+        let fruitless = if interrupted { None } else { self.why_fruitless(trained_finally.as_ref())? };
         self.summarize(trained_finally, interrupted)?;
         self.file.close()?;
-        Ok(if interrupted { INTERRUPTED } else { 0 })
+        match fruitless {
+            Some(reason) => bail!(reason),
+            None => Ok(if interrupted { INTERRUPTED } else { 0 }),
+        }
+    }
+
+    /// Why a run that came to its end has not given what it is for: a network, trained finally where the settings say so.
+    fn why_fruitless(&self, trained_finally: Option<&StoredTrial>) -> Result<Option<String>> {
+        let has_learned = !self.file.reader().top(1)?.is_empty();
+        Ok(match (self.study.models(), has_learned) {
+            (0, _) => Some("no network was trained".into()),
+            (models, false) => {
+                let networks = display::count(models, "network");
+                Some(format!("{networks} trained, none has learned; `metaqnn log` says why each failed"))
+            }
+            (_, true) if trained_finally.is_none() && self.settings.final_phase.enabled => {
+                let study = self.file.path().display();
+                let reasons: Vec<String> = self.failures.iter().map(|reason| format!("\n  {reason}")).collect();
+                Some(format!(
+                    "the final training has no result; `metaqnn resume {study}` tries it again{}",
+                    reasons.concat()
+                ))
+            }
+            _ => None,
+        })
     }
 
     fn say_why_nothing_is_searched(&self) {
@@ -131,6 +154,22 @@ impl Run {
         (models == 0 || begun < models) && self.search_seconds().is_none_or(|limit| self.seconds() < limit)
     }
 
+    /// What to train next; asked again later where it takes until the end of the search or an interrupt.
+    fn ask(&mut self) -> Ask {
+        let (progress, seconds, limit, clock) = (self.progress(), self.seconds(), self.search_seconds(), self.clock);
+        let interrupted = self.interrupted.clone();
+        let goes_on = || !interrupted.is_set() && limit.is_none_or(|limit| clock.seconds() < limit);
+        self.study.ask_while(progress, seconds, &goes_on)
+    }
+
+    fn why_exhausted(&self) -> &'static str {
+        if self.study.models() == 0 {
+            "no network that the agent proposes is within the limits: raise those of the table [limits]"
+        } else {
+            "every architecture that the agent proposes was trained or is over a limit: the space is exhausted"
+        }
+    }
+
     /// Trains trials until the models or the time are reached; false after an interruption.
     fn search(&mut self) -> Result<bool> {
         if !self.wants_more() {
@@ -144,23 +183,29 @@ impl Run {
         }
         let mut exhausted = false;
         loop {
-            if self.interrupted.load(Ordering::SeqCst) {
+            if self.interrupted.is_set() {
                 return Ok(false);
             }
+            self.file.check_in_place()?;
+            // One that is no trial at a time, so that a long row of them leaves time for everything else.
+            let mut is_busy = false;
             while pool.idle() > 0 && !exhausted && self.wants_more() {
-                match self.study.ask(self.progress(), self.seconds()) {
+                match self.ask() {
                     Ask::Trial(asked) => {
                         let (trial, architecture, seed) = (asked.trial, asked.architecture, asked.seed);
                         let job = TrialJob { trial, architecture, seed, stop: self.stopping.rule() };
                         // There is an idle worker, so the job is taken.
                         let _ = pool.submit(Job::Trial(job));
                     }
-                    Ask::Event(event) => self.file.append(&event)?,
+                    Ask::Event(event) => {
+                        self.file.append(&event)?;
+                        is_busy = true;
+                        break;
+                    }
                     Ask::Busy => break,
                     Ask::Exhausted => {
                         exhausted = true;
-                        progress
-                            .say("every architecture that the agent proposes has been trained: the space is exhausted");
+                        progress.say(self.why_exhausted());
                     }
                 }
             }
@@ -169,7 +214,8 @@ impl Run {
             if in_training == 0 && (exhausted || !self.wants_more()) || time_is_up && self.study.models() > 0 {
                 return Ok(true);
             }
-            match pool.next(Duration::from_millis(200))? {
+            let patience = if is_busy { Duration::ZERO } else { Duration::from_millis(200) };
+            match pool.next(patience)? {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
                     progress.ended(trial);
                     let seconds = self.seconds();
@@ -206,16 +252,4 @@ fn show_event(progress: &mut Progress, event: &EventRecord) {
             None => progress.failed(record),
         }
     }
-}
-
-/// Ctrl-C stops the search cleanly; pressed again it ends the program at once.
-pub(crate) fn watch_for_interrupt() -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(INTERRUPTED);
-        }
-    })?;
-    Ok(interrupted)
 }

@@ -16,6 +16,9 @@ use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
 
+/// Threads of workers that a core bears; with more the machine only swaps.
+const THREADS_A_CORE: usize = 32;
+
 /// The settings, with their comments, of preset, agent, file, `--set` and `--max-layers`.
 pub(crate) fn document(arguments: &SettingsArguments, data: &str, agent: Option<&str>) -> Result<DocumentMut> {
     let preset = arguments.preset.unwrap_or(Preset::Quick);
@@ -52,21 +55,38 @@ pub(crate) fn checked(document: &DocumentMut) -> Result<Settings> {
 
 /// Starts so many worker processes of this program.
 pub(crate) fn start_workers(worker: WorkerSetup, workers: usize, threads: u32) -> Result<WorkerPool> {
+    check_threads(workers, threads)?;
     let program = std::env::current_exe().context("the program's own file is not found")?;
     Ok(WorkerPool::start(program, worker, workers, threads)?)
+}
+
+/// Refuses more threads than the machine bears.
+pub(crate) fn check_threads(workers: usize, threads: u32) -> Result<()> {
+    let (cores, all) = (cores(), workers.saturating_mul(threads as usize));
+    let most = THREADS_A_CORE * cores;
+    if all > most {
+        bail!(
+            "{workers} workers of {threads} threads are {all} threads; on {cores} cores {most} are allowed: lower --workers or --threads"
+        );
+    }
+    Ok(())
 }
 
 /// Worker processes of a search.
 pub(crate) fn workers(settings: &Settings) -> usize {
     match settings.search.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => cores(),
         workers => workers as usize,
     }
 }
 
 /// Threads of all workers of a search together.
 pub(crate) fn all_threads(settings: &Settings) -> u32 {
-    workers(settings) as u32 * settings.search.threads
+    u32::try_from(workers(settings)).unwrap_or(u32::MAX).saturating_mul(settings.search.threads)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The search space of `settings`.
@@ -113,6 +133,12 @@ pub(crate) fn lasting(data: &str) -> Result<String> {
     let DataArgument::Own(path) = data.parse()? else { return Ok(data.to_owned()) };
     let whole = std::path::absolute(&path).with_context(|| path.display().to_string())?;
     whole.into_os_string().into_string().map_err(|path| anyhow!("{}: the path of data must be UTF-8", path.display()))
+}
+
+/// A canonical path as one writes it here.
+pub(crate) fn seen_from_here(path: &Path) -> &Path {
+    let here = std::env::current_dir().and_then(|folder| folder.canonicalize());
+    here.ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 /// Tells on standard error what should be known of the data.

@@ -4,24 +4,28 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use metaqnn_core::study::StudyHeader;
+use metaqnn_store::{StoreError, StudyFile};
 
 /// Seconds since 1970-01-01 UTC.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// `studies/<data>-<date>-<n>.study`, the first n that is free.
-pub(crate) fn default_path(data: &str) -> Result<PathBuf> {
+/// Begins the study `studies/<data>-<date>-<n>.study`, of the first n that is free: also of several searches that are started at once each
+/// gets one.
+pub(crate) fn create_default(data: &str, header: &StudyHeader) -> Result<StudyFile> {
     let folder = Path::new("studies");
     std::fs::create_dir_all(folder).context("the folder studies cannot be made; name another with --study")?;
     let (year, month, day) = date(now() / 86_400);
     let mut n = 1;
     loop {
-        let path = folder.join(format!("{data}-{year:04}-{month:02}-{day:02}-{n}.study"));
-        if !path.exists() {
-            return Ok(path);
+        let path: PathBuf = folder.join(format!("{data}-{year:04}-{month:02}-{day:02}-{n}.study"));
+        match StudyFile::create(&path, header) {
+            // Locked: another search is about to create it.
+            Err(StoreError::Exists { .. } | StoreError::Locked { .. }) => n += 1,
+            created => return Ok(created?),
         }
-        n += 1;
     }
 }
 

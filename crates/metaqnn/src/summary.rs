@@ -4,8 +4,8 @@ use anyhow::Result;
 use metaqnn_store::StoredTrial;
 use serde_json::json;
 
-use crate::display;
 use crate::run::Run;
+use crate::{display, setup};
 
 impl Run {
     /// Prints the best ten, what was found in words, and the next commands; or the JSON line.
@@ -57,17 +57,14 @@ impl Run {
 
     /// Where the study is, seen from here.
     fn short_path(&self) -> String {
-        let path = self.file.path();
-        let here = std::env::current_dir().and_then(|folder| folder.canonicalize());
-        let short = here.ok().and_then(|here| path.strip_prefix(here).ok());
-        short.unwrap_or(path).display().to_string()
+        setup::seen_from_here(self.file.path()).display().to_string()
     }
 
     /// The flag that lets the study go on, twice as long.
     fn more(&self) -> String {
         let search = &self.settings.search;
         if search.models > 0 {
-            format!("--models {}", 2 * search.models)
+            format!("--models {}", search.models.saturating_mul(2))
         } else {
             format!("--budget {:.0}s", 2.0 * search.budget_seconds)
         }

@@ -99,6 +99,21 @@ impl FinalSettings {
 /// (docs/quick-preset.md).
 const FEWEST_IMAGES: usize = 50_000;
 
+/// Most models, of a search and of a stretch of the ε schedule.
+const MOST_MODELS: u64 = 1_000_000_000_000;
+
+/// Most seconds of a budget: thirty years.
+const MOST_SECONDS: f64 = 1e9;
+
+/// Most workers, and threads of each. How many of them a machine bears is checked where they are started.
+const MOST_THREADS: u32 = 1_024;
+
+/// Most trajectories of a replay: with more, learning from one network takes seconds.
+const MOST_REPLAY_DRAWS: u32 = 10_000;
+
+/// Most networks to choose among.
+const MOST_CANDIDATES: u32 = 1_000;
+
 impl Settings {
     /// Whether a budget and a final training say how large networks may be, see [`Settings::microseconds_within_budget`].
     pub fn budget_limits_networks(&self) -> bool {
@@ -156,27 +171,33 @@ impl Settings {
         }
         for stretch in &agent.epsilon_schedule.stretches {
             share("agent.epsilon_schedule.epsilon", stretch.epsilon(), &mut found);
-            if let EpsilonStretch::Share { share: part, .. } = stretch {
-                share("agent.epsilon_schedule.share", *part, &mut found);
+            match stretch {
+                EpsilonStretch::Share { share: part, .. } => share("agent.epsilon_schedule.share", *part, &mut found),
+                EpsilonStretch::Models { models, .. } => {
+                    at_most("agent.epsilon_schedule.models", *models, MOST_MODELS, &mut found);
+                }
             }
         }
         check_agents(agent, &mut found);
         let seconds = self.search.budget_seconds;
-        if !(seconds.is_finite() && seconds >= 0.0) {
-            found.push(Violation::new("search.budget_seconds", seconds, "0 or more"));
+        if !(0.0..=MOST_SECONDS).contains(&seconds) {
+            found.push(Violation::new("search.budget_seconds", seconds, format!("in 0..={MOST_SECONDS}")));
         }
+        at_most("search.models", self.search.models, MOST_MODELS, &mut found);
         if self.search.models == 0 && seconds == 0.0 {
             found.push(Violation::new("search.models", 0, "above 0, or search.budget_seconds must be"));
         }
-        if self.search.threads == 0 {
-            found.push(Violation::new("search.threads", 0, "at least 1"));
+        at_most("search.workers", self.search.workers, MOST_THREADS, &mut found);
+        if !(1..=MOST_THREADS).contains(&self.search.threads) {
+            found.push(Violation::new("search.threads", self.search.threads, format!("in 1..={MOST_THREADS}")));
         }
         self.early_stopping.violations(&mut found);
         if !(0.0..0.95).contains(&self.final_phase.budget_share) {
             found.push(Violation::new("final.budget_share", self.final_phase.budget_share, "in [0, 0.95)"));
         }
-        if self.final_phase.candidates == 0 {
-            found.push(Violation::new("final.candidates", 0, "at least 1"));
+        if !(1..=MOST_CANDIDATES).contains(&self.final_phase.candidates) {
+            let candidates = self.final_phase.candidates;
+            found.push(Violation::new("final.candidates", candidates, format!("in 1..={MOST_CANDIDATES}")));
         }
         if !(0.0..0.95).contains(&self.final_phase.candidates_share) {
             found.push(Violation::new("final.candidates_share", self.final_phase.candidates_share, "in [0, 0.95)"));
@@ -184,6 +205,12 @@ impl Settings {
         check_training("training", &self.training, &mut found);
         check_training("final.training", &self.final_phase.training, &mut found);
         found
+    }
+}
+
+fn at_most<N: PartialOrd + std::fmt::Display>(path: &str, value: N, most: N, found: &mut Vec<Violation>) {
+    if value > most {
+        found.push(Violation::new(path, value, format!("at most {most}")));
     }
 }
 
@@ -195,6 +222,7 @@ fn share(path: &str, value: f64, found: &mut Vec<Violation>) {
 
 /// The tables of the single agents.
 fn check_agents(agent: &AgentSettings, found: &mut Vec<Violation>) {
+    at_most("agent.replay_draws", agent.replay_draws, MOST_REPLAY_DRAWS, found);
     let own = &agent.model_based;
     share("agent.model_based.trace_decay", own.trace_decay, found);
     share("agent.model_based.mutant_share", own.mutant_share, found);
@@ -205,7 +233,7 @@ fn check_agents(agent: &AgentSettings, found: &mut Vec<Violation>) {
         ("agent.model_based.parents", own.parents, 1, 1_000),
         ("agent.model_based.memory", own.memory, 10, 2_000),
         ("agent.evolution.population_size", evolution.population_size, 1, 1_000_000),
-        ("agent.evolution.sample_size", evolution.sample_size, 1, 1_000_000),
+        ("agent.evolution.sample_size", evolution.sample_size, 1, 10_000),
         ("agent.local_search.random_starts", agent.local_search.random_starts, 0, 1_000_000),
     ] {
         if !(least..=most).contains(&value) {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use num_bigint::BigUint;
 
+use super::architecture::Architecture;
 use super::search_space::SearchSpace;
 use super::state::{BuildAction, BuildState, LayerState};
 use crate::agent::DecisionProcess;
@@ -30,6 +31,24 @@ impl SearchSpace {
         let mut states: HashSet<LayerState> = HashSet::new();
         let total = self.architectures_from(self.start(), &mut architectures, &mut states, &mut pairs);
         SpaceSize { states: states.len() as u64, actions: pairs.len() as u64, architectures: total }
+    }
+
+    /// Every architecture of the space, where there are no more than `most`.
+    pub fn architectures(&self, most: usize) -> Option<Vec<Architecture>> {
+        let mut found = Vec::new();
+        let mut open = vec![(self.start(), Vec::new())];
+        while let Some((state, actions)) = open.pop() {
+            for action in self.legal_actions(&state) {
+                let mut actions = actions.clone();
+                actions.push(action);
+                match self.next_state(&state, &action) {
+                    Some(next) => open.push((next, actions)),
+                    None if found.len() == most => return None,
+                    None => found.push(self.architecture(&actions).ok()?),
+                }
+            }
+        }
+        Some(found)
     }
 
     fn architectures_from(

@@ -3,6 +3,7 @@
 mod candidates;
 mod confidence;
 mod ensemble;
+mod exhaustion;
 mod final_plan;
 pub(crate) mod generators;
 mod mirror;

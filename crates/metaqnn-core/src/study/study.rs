@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::exhaustion::Exhaustion;
 use super::generators::{of_ask, of_tell, trial_seed};
 use super::record::{EventKind, EventRecord, Transition, TrialRecord};
 use super::trial::{Evaluation, Failure, Outcome, TrialNumber};
@@ -12,9 +13,6 @@ use crate::agent::{Agent, DecisionProcess, Novelty, QTable, Reward, Situation, n
 use crate::graph::{Graph, NetworkOptions};
 use crate::settings::{AgentName, Settings};
 use crate::space::{Architecture, BuildAction, LayerState, SearchSpace};
-
-/// Repeats in a row after which the space counts as exhausted (spec 2).
-const EXHAUSTED_AFTER: u32 = 10_000;
 
 /// Draws after which everything the agent wants counts as in training elsewhere or over a limit.
 const DRAWS: u32 = 1_000;
@@ -38,7 +36,7 @@ pub struct Study {
     events: u64,
     models: u64,
     failed: u64,
-    repeats_in_a_row: u32,
+    exhaustion: Exhaustion,
     lowest_epsilon: f64,
 }
 
@@ -111,7 +109,7 @@ impl Study {
             events: 0,
             models: 0,
             failed: 0,
-            repeats_in_a_row: 0,
+            exhaustion: Exhaustion::default(),
             lowest_epsilon: 1.0,
         }
     }
@@ -157,19 +155,28 @@ impl Study {
 
     /// Asks for the next trial, `progress` in [0, 1] of the search being over and `run_seconds` after its beginning.
     pub fn ask(&mut self, progress: f64, run_seconds: f64) -> Ask {
-        if self.repeats_in_a_row >= EXHAUSTED_AFTER {
+        self.ask_while(progress, run_seconds, &|| true)
+    }
+
+    /// [`ask`](Study::ask) that gives up with [`Ask::Busy`], nothing changed, as soon as `goes_on` does not hold: where hardly any
+    /// network fits, an answer takes many draws.
+    pub fn ask_while(&mut self, progress: f64, run_seconds: f64, goes_on: &dyn Fn() -> bool) -> Ask {
+        if self.exhaustion.is_reached() {
             return Ask::Exhausted;
+        }
+        if self.is_used_up() {
+            return if self.pending.is_empty() { Ask::Exhausted } else { Ask::Busy };
         }
         let epsilon = self.epsilon(progress);
         // Events told and trials in training, so that every ask has a number of its own.
         let mut generator = of_ask(self.seed, self.events + self.pending.len() as u64);
-        let Some((actions, architecture)) = self.draw(epsilon, &mut generator) else {
-            return if self.pending.is_empty() { Ask::Exhausted } else { Ask::Busy };
+        let Some((actions, architecture)) = self.draw(epsilon, &mut generator, goes_on) else {
+            return if self.pending.is_empty() && goes_on() { Ask::Exhausted } else { Ask::Busy };
         };
         self.lowest_epsilon = epsilon;
         if let Some(&(trial, reward)) = self.known.get(&architecture) {
             self.learn(&actions, reward, Novelty::Repeated);
-            self.repeats_in_a_row += 1;
+            self.exhaustion.note_repeat(self.settings.search.agent);
             return Ask::Event(Box::new(self.event(epsilon, EventKind::Repeat { trial }, run_seconds)));
         }
         let trial = self.next_trial();
@@ -190,15 +197,23 @@ impl Study {
     ///
     /// The agent of the paper learns from networks over a limit, at their first proposal. The others would have little but such
     /// networks to learn from where limits are tight.
-    fn draw(&self, epsilon: f64, generator: &mut ChaCha8Rng) -> Option<(Vec<BuildAction>, Architecture)> {
+    fn draw(
+        &self,
+        epsilon: f64,
+        generator: &mut ChaCha8Rng,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Option<(Vec<BuildAction>, Architecture)> {
         let training = self.pending.values().filter_map(|asked| self.space.actions(&asked.architecture).ok());
         let pending: Vec<Vec<BuildAction>> = training.chain(self.lost.iter().cloned()).collect();
         let is_within = |architecture: &Architecture| self.over_limit(architecture).is_none();
         let within_limits = |actions: &[BuildAction]| self.space.architecture(actions).is_ok_and(|it| is_within(&it));
         let situation = Situation { epsilon, pending: &pending, within_limits: &within_limits };
-        let takes_any = self.settings.search.agent == AgentName::Paper;
+        let takes_any = self.takes_any();
         let mut over_limit = None;
         for _ in 0..DRAWS {
+            if !goes_on() {
+                return None;
+            }
             let actions = self.agent.propose(&self.space, &situation, generator);
             let Ok(architecture) = self.space.architecture(&actions) else { continue };
             let is_lost = self.known.get(&architecture).is_some_and(|(_, reward)| reward.is_none());
@@ -257,7 +272,7 @@ impl Study {
                 let architecture = architecture.ok_or_else(|| broken(format!("trial {trial} is not there")))?;
                 let reward = self.known.get(&architecture).and_then(|(_, reward)| *reward);
                 let actions = self.space.actions(&architecture).map_err(|error| broken(error.to_string()))?;
-                self.repeats_in_a_row += 1;
+                self.exhaustion.note_repeat(self.settings.search.agent);
                 self.learn(&actions, reward, Novelty::Repeated);
             }
         }
@@ -268,6 +283,24 @@ impl Study {
             return Err(ReplayError::Hash { event: event.number, expected: event.q_table_hash.clone(), found });
         }
         Ok(())
+    }
+
+    /// Whether the agent takes networks over a limit as they come.
+    fn takes_any(&self) -> bool {
+        self.settings.search.agent == AgentName::Paper
+    }
+
+    /// Whether every architecture of a small space that is within the limits was trained or is in training. The published agent goes on
+    /// repeating, as it did.
+    fn is_used_up(&mut self) -> bool {
+        if self.takes_any() {
+            return false;
+        }
+        let mut exhaustion = std::mem::take(&mut self.exhaustion);
+        let is_done = |it: &Architecture| self.known.contains_key(it) || self.in_training.contains(it);
+        let used_up = exhaustion.is_used_up(&self.space, |it| self.over_limit(it).is_none(), is_done);
+        self.exhaustion = exhaustion;
+        used_up
     }
 
     fn graph(&self, architecture: &Architecture) -> Option<Graph> {
@@ -315,8 +348,12 @@ impl Study {
     }
 
     fn count(&mut self, record: &TrialRecord, actions: &[BuildAction]) {
-        self.repeats_in_a_row = 0;
         let outcome = &record.evaluation.outcome;
+        if matches!(outcome, Outcome::Failed { failure: Failure::OverLimit { .. } }) {
+            self.exhaustion.note_over_limit(if self.takes_any() { 1 } else { DRAWS.into() });
+        } else {
+            self.exhaustion.reset();
+        }
         if outcome.counts_as_model() {
             self.models += 1;
             self.failed += u64::from(outcome.valid_accuracy().is_none());

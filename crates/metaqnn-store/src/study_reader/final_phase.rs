@@ -3,6 +3,7 @@
 use metaqnn_core::study::{CandidateRecord, EnsembleRecord, FinalRecord, PlannedTraining, TrialNumber};
 
 use super::StudyReader;
+use crate::checksums::{ENSEMBLE, ENSEMBLE_MEMBER, FINAL, VALIDATION};
 use crate::error::StoreError;
 use crate::rows::Decoder;
 
@@ -36,21 +37,26 @@ impl StudyReader {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read, or they are not what was stored.
     pub fn validation_probabilities(&self, trial: TrialNumber) -> Result<Option<Vec<f32>>, StoreError> {
         let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
-        self.first("SELECT probabilities FROM validation WHERE trial = ?1", [number], |row| row.floats("probabilities"))
+        self.first("SELECT probabilities FROM validation WHERE trial = ?1", [number], |row| {
+            self.checksums().check_whole(VALIDATION, number)?;
+            row.floats("probabilities")
+        })
     }
 
     /// The ensemble of networks that were trained finally, where there is one.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read, or it is not what was stored.
     pub fn ensemble(&self) -> Result<Option<EnsembleRecord>, StoreError> {
         let read = |row: &Decoder<'_>| {
+            self.checksums().check_row(ENSEMBLE, 1)?;
             let mut members = Vec::new();
-            self.visit("SELECT trial FROM ensemble_member ORDER BY place", [], |row| {
+            self.visit("SELECT place, trial FROM ensemble_member ORDER BY place", [], |row| {
+                self.checksums().check_row(ENSEMBLE_MEMBER, row.get("place")?)?;
                 members.push(TrialNumber(row.whole("trial")?));
                 Ok(true)
             })?;
@@ -113,9 +119,12 @@ impl StudyReader {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read, or they, or what was measured with them, are not what was stored.
     pub fn final_weights(&self, trial: TrialNumber) -> Result<Option<Vec<u8>>, StoreError> {
         let Ok(number) = i64::try_from(trial.0) else { return Ok(None) };
-        self.first("SELECT weights FROM final WHERE trial = ?1", [number], |row| row.get("weights"))
+        self.first("SELECT weights FROM final WHERE trial = ?1", [number], |row| {
+            self.checksums().check_whole(FINAL, number)?;
+            row.get("weights")
+        })
     }
 }

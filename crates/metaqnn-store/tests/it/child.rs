@@ -65,6 +65,12 @@ impl Part {
         self.child.wait().unwrap();
     }
 
+    /// The exit status of one that ends by itself.
+    #[cfg(unix)]
+    pub(crate) fn exit_status(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// Lets it end by itself.
     pub(crate) fn dismiss(mut self) {
         drop(self.child.stdin.take());
@@ -80,7 +86,7 @@ impl Drop for Part {
 }
 
 /// Only what ends in a line break was said.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{MARK}{}", text.replace('\n', " ")).and_then(|()| out.flush()).unwrap();
 }
@@ -123,6 +129,10 @@ fn play_a_part() {
                 say(&number.to_string());
             }
         }
+        #[cfg(unix)]
+        "fail-each-call" => crate::faults::fail_each_call(path),
+        #[cfg(unix)]
+        "be-cut" => crate::faults::be_cut(path),
         other => panic!("no part {other}"),
     }
 }

@@ -183,3 +183,119 @@ fn a_page_of_rubbish_is_an_error_where_it_is_met() {
     // All pages but those of indexes that no question needs.
     assert!(noticed > 3 * (pages - 5), "{noticed} of {} noticed", 3 * pages);
 }
+
+/// Changes the study at `path` by `sql` as a program could that knows nothing of its triggers and checks.
+fn tamper(path: &Path, sql: &str) {
+    let connection = Connection::open(path).unwrap();
+    let triggers: Vec<(String, String)> = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    connection.execute_batch("PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0;").unwrap();
+    for (name, _) in &triggers {
+        connection.execute_batch(&format!("DROP TRIGGER {name};")).unwrap();
+    }
+    connection.execute_batch(sql).unwrap();
+    for (_, statement) in &triggers {
+        connection.execute_batch(statement).unwrap();
+    }
+}
+
+/// What a change of rows is, whatever its values mean: nobody must notice but by the checksums.
+const CHANGES: [&str; 24] = [
+    "UPDATE trial SET valid_accuracy = 0.999 WHERE trial = 100",
+    "UPDATE trial SET params = 1, flops = 2, train_seconds = 9.0",
+    "UPDATE trial SET seed = '5' WHERE trial = 100",
+    "UPDATE curve SET train_loss = 0.5",
+    "DELETE FROM curve WHERE trial = 100",
+    "UPDATE transition SET reward = 0.1 WHERE reward IS NOT NULL",
+    "DELETE FROM transition WHERE trial = 100",
+    "UPDATE event SET epsilon = 0.77 WHERE event = 3",
+    "UPDATE event SET run_seconds = 0.5",
+    "DELETE FROM event WHERE event = (SELECT max(event) FROM event)",
+    "DELETE FROM event WHERE event > 4; DELETE FROM checksum WHERE part = 'event' AND row > 4",
+    "DELETE FROM event WHERE event = 3; DELETE FROM checksum WHERE part = 'event' AND row = 3;
+     UPDATE event SET event = event - 1 WHERE event > 3; UPDATE checksum SET row = row - 1 WHERE part = 'event' AND row > 3",
+    "UPDATE final SET test_accuracy = 0.9999",
+    "UPDATE final SET train_losses = '[1.0]'",
+    "DELETE FROM final WHERE trial = 100",
+    "UPDATE candidate SET valid_accuracy = 0.1",
+    "UPDATE ensemble SET test_accuracy = 0.9999",
+    "DELETE FROM ensemble_member WHERE place = 2",
+    "INSERT INTO final_plan VALUES (72, 3, 1, 1)",
+    "UPDATE final_plan SET final_epochs = 4000000000",
+    "UPDATE run SET run_seconds = -1e308",
+    "UPDATE raised_limits SET models = 9",
+    "UPDATE study SET class_names = '[\"a\",\"b\"]'",
+    "UPDATE study SET data_fingerprint = 'x'",
+];
+
+#[test]
+fn a_change_of_any_row_is_found_and_nothing_goes_on_with_it() {
+    for sql in CHANGES {
+        let folder = tempfile::tempdir().unwrap();
+        let path = filled(folder.path());
+        let verified = StudyFile::read(&path).unwrap().verify().unwrap();
+        assert!(verified.events > 8 && verified.rows > 8 && verified.blobs > 2, "{verified:?}");
+        tamper(&path, sql);
+        let before = fs::read(&path).unwrap();
+        let error = StudyFile::read(&path).unwrap().verify().unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{sql}: {error:?}");
+        let error = StudyFile::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{sql}: {error:?}");
+        assert!(error.to_string().contains("restore it from a copy"), "{error}");
+        assert!(fs::read(&path).unwrap() == before, "{sql}");
+    }
+}
+
+#[test]
+fn weights_and_probabilities_that_are_not_what_was_stored_are_not_given() {
+    let trial = metaqnn_core::study::TrialNumber(100);
+    for (sql, of_final) in [
+        ("UPDATE final SET weights = x'0011'", true),
+        ("UPDATE final SET weights = CAST(substr(weights, 1, length(weights) - 1) || x'07' AS BLOB)", true),
+        ("UPDATE validation SET probabilities = zeroblob(length(probabilities))", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = filled(folder.path());
+        tamper(&path, sql);
+        let reader = StudyFile::read(&path).unwrap();
+        let given = [reader.final_weights(trial).map(|_| ()), reader.validation_probabilities(trial).map(|_| ())];
+        assert_eq!(given.map(|given| given.is_err()), [of_final, !of_final], "{sql}");
+        assert!(matches!(reader.verify(), Err(StoreError::Damaged { .. })), "{sql}");
+        // A run goes on until it needs them.
+        StudyFile::open(&path).unwrap();
+    }
+}
+
+#[test]
+fn triggers_that_are_gone_and_rows_that_refer_to_nothing_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    Connection::open(&path).unwrap().execute_batch("DROP TRIGGER trial_changed").unwrap();
+    let error = StudyFile::read(&path).unwrap().verify().unwrap_err().to_string();
+    assert!(error.contains("its tables and triggers are not those of its schema"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = filled(folder.path());
+    tamper(&path, "DELETE FROM trial WHERE trial = 100");
+    let error = StudyFile::read(&path).unwrap().verify().unwrap_err().to_string();
+    assert!(error.contains("refers to "), "{error}");
+}
+
+#[test]
+fn a_study_of_before_there_were_checksums_has_them_once_it_was_written_to() {
+    for schema in 1..8 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.study");
+        fs::copy(crate::fixture::fixture(schema), &path).unwrap();
+        let mut study = StudyFile::open(&path).unwrap();
+        study.begin_writing().unwrap();
+        study.close().unwrap();
+        StudyFile::read(&path).unwrap().verify().unwrap();
+        tamper(&path, CHANGES[0]);
+        assert!(matches!(StudyFile::open(&path), Err(StoreError::Damaged { .. })), "schema {schema}");
+    }
+}

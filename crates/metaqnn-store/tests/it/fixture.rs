@@ -12,7 +12,8 @@ use metaqnn_store::{SCHEMA_VERSION, StudyFile};
 use crate::samples;
 use crate::storage_contract::log;
 
-fn fixture(schema: u32) -> PathBuf {
+/// A study of that schema as it was written then.
+pub(crate) fn fixture(schema: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{schema}.sqlite"))
 }
 

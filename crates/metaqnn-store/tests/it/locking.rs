@@ -1,9 +1,10 @@
 //! One coordinator at a time.
 
 use std::fs;
+use std::path::Path;
 
 use metaqnn_core::ports::Storage;
-use metaqnn_store::{StoreError, StudyFile};
+use metaqnn_store::{StoreError, StudyFile, copy_study};
 
 use crate::{child, samples};
 
@@ -93,4 +94,136 @@ fn a_study_that_is_dropped_is_closed() {
     assert_eq!(running, ["a.study", "a.study-shm", "a.study-wal", "a.study.lock"]);
     drop(study);
     assert_eq!(beside(), ["a.study"]);
+}
+
+/// Numbers of the events stored in the study at `path`.
+fn events(path: &Path) -> u64 {
+    StudyFile::read(path).unwrap().counts().unwrap().events
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn another_name_of_a_study_is_no_way_around_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("a.study"), folder.path().join("b.study"));
+    let mut study = StudyFile::create(&path, &samples::header()).unwrap();
+    fs::hard_link(&path, &link).unwrap();
+    let refused = child::start("coordinator", &link).hear().unwrap();
+    assert!(refused.contains("b.study: run by another metaqnn (under another name of the file)"), "{refused}");
+    assert!(matches!(StudyFile::open(&link), Err(StoreError::Locked { .. })));
+    // Neither refusal let go of a lock of SQLite's.
+    study.append(&samples::trial_event(0, 1)).unwrap();
+    fs::rename(&path, folder.path().join("c.study")).unwrap();
+    let refused = child::start("coordinator", &folder.path().join("c.study")).hear().unwrap();
+    assert!(refused.contains("under another name"), "{refused}");
+    drop(study);
+    assert_eq!(events(&folder.path().join("c.study")), 1);
+    StudyFile::open(&link).unwrap().close().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_study_that_moves_is_left_whole_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, moved) = (folder.path().join("a.study"), folder.path().join("moved.study"));
+    let mut study = StudyFile::create(&path, &samples::header()).unwrap();
+    for number in 0..20 {
+        study.append(&samples::trial_event(number, number + 1)).unwrap();
+    }
+    study.check_in_place().unwrap();
+    fs::rename(&path, &moved).unwrap();
+    let error = study.check_in_place().unwrap_err().to_string();
+    assert!(error.contains("a.study: it is not there any more: it was renamed, deleted or replaced"), "{error}");
+    assert!(matches!(study.append(&samples::trial_event(20, 21)), Err(StoreError::Moved { .. })));
+    fs::write(&path, "something else").unwrap();
+    let error = study.append(&samples::trial_event(20, 21)).unwrap_err().to_string();
+    assert!(error.contains("another file is in its place"), "{error}");
+    fs::remove_file(&path).unwrap();
+    drop(study);
+    assert_eq!(events(&moved), 20);
+    let mut study = StudyFile::open(&moved).unwrap();
+    study.append(&samples::trial_event(20, 21)).unwrap();
+    study.close().unwrap();
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn a_log_of_another_state_of_the_file_is_not_laid_over_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (path, backup) = (file("a.study"), file("backup.study"));
+    let mut study = StudyFile::create(&path, &samples::header()).unwrap();
+    study.append(&samples::trial_event(0, 1)).unwrap();
+    study.close().unwrap();
+    copy_study(&path, &backup).unwrap();
+    let mut study = StudyFile::open(&path).unwrap();
+    for number in 1..20 {
+        study.append(&samples::trial_event(number, number + 1)).unwrap();
+    }
+    study.close().unwrap();
+    // Killed, with a log beside it; then the copy is put back.
+    let mut other = child::start("writer", &path);
+    while other.hear().unwrap() != "25" {}
+    other.kill();
+    assert!(fs::metadata(file("a.study-wal")).unwrap().len() > 0);
+    fs::copy(&backup, &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    for error in [StudyFile::read(&path).unwrap_err(), StudyFile::open(&path).unwrap_err()] {
+        assert!(matches!(error, StoreError::StaleLog { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("a.study-wal beside it is the log of another state of the file"), "{said}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), before);
+    fs::remove_file(file("a.study-wal")).unwrap();
+    assert_eq!(events(&path), 1);
+    let mut study = StudyFile::open(&path).unwrap();
+    study.append(&samples::trial_event(1, 2)).unwrap();
+    study.close().unwrap();
+}
+
+#[test]
+fn a_study_that_is_opened_and_refused_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.study");
+    for schema in 1..=metaqnn_store::SCHEMA_VERSION {
+        fs::copy(crate::fixture::fixture(schema), &path).unwrap();
+        let before = fs::read(&path).unwrap();
+        let study = StudyFile::open(&path).unwrap();
+        assert_eq!(study.header().unwrap(), samples::header());
+        drop(study);
+        assert!(fs::read(&path).unwrap() == before, "schema {schema} was changed");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_study_that_runs_is_copied_as_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let path = file("a.study");
+    StudyFile::create(&path, &samples::header()).unwrap().close().unwrap();
+    let mut writer = child::start("writer", &path);
+    let mut stored = 0;
+    for number in 0..10 {
+        while stored < 15 * number {
+            stored = writer.hear().unwrap().parse().unwrap();
+        }
+        let copy = file(&format!("{number}.study"));
+        copy_study(&path, &copy).unwrap();
+        let copied = events(&copy);
+        assert!(copied > stored || number == 0, "{copied} events, though event {stored} was stored");
+        let mut numbers = 0..;
+        let reader = StudyFile::read(&copy).unwrap();
+        reader.visit_events(&mut |event| event.number == numbers.next().unwrap()).unwrap();
+        assert_eq!(numbers.start, copied);
+    }
+    assert!(matches!(copy_study(&path, file("3.study")), Err(StoreError::Exists { .. })));
+    writer.kill();
+    // And of one that was killed.
+    copy_study(&path, file("killed.study")).unwrap();
+    assert!(events(&file("killed.study")) > stored);
+    // Of an older schema too, which stays as it is.
+    copy_study(crate::fixture::fixture(1), file("old.study")).unwrap();
+    assert!(matches!(StudyFile::read(file("old.study")), Err(StoreError::OlderSchema { found: 1, .. })));
+    StudyFile::open(file("old.study")).unwrap();
 }

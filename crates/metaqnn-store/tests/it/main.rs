@@ -6,6 +6,10 @@
 mod child;
 mod crash;
 mod damage;
+#[cfg(unix)]
+mod faults;
+#[cfg(unix)]
+mod faulty_disk;
 mod fixture;
 mod locking;
 mod queries;

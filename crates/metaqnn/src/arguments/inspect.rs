@@ -1,4 +1,4 @@
-//! The command line of what looks at studies: `top`, `show`, `log`, `qvalues`, `report`, `serve`.
+//! The command line of what looks at studies: `top`, `show`, `log`, `qvalues`, `report`, `serve`, `copy`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -41,6 +41,17 @@ pub(crate) struct ShowArguments {
     /// Replay the log and compare the Q-table's hash at every event.
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CopyArguments {
+    /// The study's file.
+    pub(crate) study: PathBuf,
+    /// The copy, a new file.
+    pub(crate) to: PathBuf,
+    /// What was copied, as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

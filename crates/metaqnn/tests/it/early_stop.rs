@@ -124,9 +124,12 @@ fn a_study_tells_what_failures_and_stopped_trials_cost() {
     // No network is that much better than chance: each fails after its first epoch, at each of two tries.
     let impossible =
         ["--set", "training.restart={ tries = 2, factor = 0.4, margin = 0.99, scale_margin = false, min_steps = 0 }"];
-    let mut arguments = vec!["--models", "2", "--workers", "1"];
+    let mut arguments = vec!["search", "--json", "--study", study.to_str().unwrap(), "--models", "2", "--workers", "1"];
+    arguments.extend(crate::program::TINY);
     arguments.extend(impossible);
-    let result = search(&study, &arguments).pop().unwrap();
+    let output = metaqnn(&arguments);
+    assert_eq!(output.status.code(), Some(1), "nothing came of it");
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let failed = &result["costs"]["failed"];
     assert_eq!(
         (&failed["trials"], &failed["trainings"], &failed["epochs"]),

@@ -29,7 +29,7 @@ fn models(kills: u64) -> u64 {
 }
 
 /// A process that is killed when a test fails.
-struct Coordinator(Child);
+pub(crate) struct Coordinator(pub(crate) Child);
 
 impl Coordinator {
     fn start(arguments: &[&str]) -> Self {
@@ -45,12 +45,12 @@ impl Coordinator {
         Self::start(&arguments)
     }
 
-    fn is_over(&mut self) -> bool {
+    pub(crate) fn is_over(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }
 
     /// The processes that it started and that still run.
-    fn workers(&self) -> Vec<u32> {
+    pub(crate) fn workers(&self) -> Vec<u32> {
         let parent = format!("PPid:\t{}", self.0.id());
         let runs = |status: &str| status.lines().any(|line| line == parent) && !status.contains("State:\tZ");
         processes().filter(|pid| status(*pid).is_some_and(|status| runs(&status))).collect()
@@ -81,7 +81,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A whole number below `n`.
-fn below(n: u64, generator: &mut ChaCha8Rng) -> u64 {
+pub(crate) fn below(n: u64, generator: &mut ChaCha8Rng) -> u64 {
     generator.next_u64() % n
 }
 
@@ -232,5 +232,43 @@ fn a_search_killed_in_its_final_phase_ends_as_one_that_was_not() {
         trial["train_seconds"].take();
     }
     assert_eq!(resumed["best"], best);
+    assert!(checkpoints(folder.path()).is_empty());
+}
+
+#[test]
+fn a_final_training_whose_workers_all_die_is_an_error_and_can_be_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("a.study");
+    let path = study.to_str().unwrap();
+    let mut arguments = vec!["search", "--models", "1", "--workers", "1", "--study", path];
+    arguments.extend(TINY);
+    arguments.extend(FINAL_PHASE);
+    arguments.extend(["--set", "final.candidates=1"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metaqnn"));
+    command.args(&arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut coordinator = Coordinator(command.spawn().unwrap());
+    for _ in 0..3 {
+        wait_until("a final training", || !checkpoints(folder.path()).is_empty());
+        let mut running = Vec::new();
+        wait_until("its worker", || {
+            running = coordinator.workers();
+            !running.is_empty()
+        });
+        assert!(Command::new("kill").args(["-9", &running[0].to_string()]).status().unwrap().success());
+        wait_until("its end", || status(running[0]).is_none());
+        // The next one begins with the state that is there: only what it stores itself says that it trains.
+        let states = checkpoints(folder.path());
+        let begun = std::fs::metadata(&states[0]).unwrap().modified().unwrap();
+        let goes_on = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.modified().unwrap() != begun);
+        wait_until("the next one", || coordinator.is_over() || checkpoints(folder.path()).iter().any(goes_on));
+    }
+    wait_until("the end of the search", || coordinator.is_over());
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut coordinator.0.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(coordinator.0.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("error: the final training has no result; `metaqnn resume "), "{said}");
+    assert!(said.contains("the worker died"), "{said}");
+    let resumed = lines(&metaqnn(&["resume", path, "--json"])).remove(0);
+    assert!(resumed["test_accuracy"].as_f64().is_some());
     assert!(checkpoints(folder.path()).is_empty());
 }

@@ -5,10 +5,14 @@
 #[cfg(target_os = "linux")]
 mod bad_inputs;
 #[cfg(unix)]
+mod deadlines;
+#[cfg(unix)]
 mod disk_full;
 mod early_stop;
 mod ensembles;
 mod exports;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(target_os = "linux")]
 mod finals;
 mod imports;
@@ -16,6 +20,8 @@ mod imports;
 mod kills;
 #[cfg(target_os = "linux")]
 mod live;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod own_data;
 mod program;
 mod report;

@@ -379,3 +379,52 @@ fn errors_name_what_is_wrong() {
     let missing = said(&["search", "mnist", "--data-dir", folder.path().to_str().unwrap()]);
     assert!(missing.contains("metaqnn data fetch mnist"), "{missing}");
 }
+
+#[test]
+fn searches_that_are_started_at_once_without_a_name_get_one_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let searches: Vec<_> = (0..5)
+        .map(|_| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_metaqnn"));
+            command.args(["search", "--models", "1", "--workers", "1"]).args(TINY).current_dir(folder.path());
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut search in searches {
+        assert!(search.wait().unwrap().success());
+    }
+    let studies = std::fs::read_dir(folder.path().join("studies")).unwrap();
+    let names: Vec<String> = studies.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.len() == 5 && names.iter().all(|name| name.ends_with(".study")), "{names:?}");
+}
+
+#[test]
+fn a_resume_that_is_refused_leaves_the_schema_to_the_version_that_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("a.study");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-store/tests/fixtures");
+    std::fs::copy(fixtures.join("schema-6.sqlite"), &study).unwrap();
+    let before = std::fs::read(&study).unwrap();
+    let output = metaqnn(&["resume", study.to_str().unwrap(), "--models", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(std::fs::read(&study).unwrap() == before);
+}
+
+#[test]
+fn a_copy_is_a_study_like_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (study, copy) = (folder.path().join("a.study"), folder.path().join("b.study"));
+    search(&study, &["--models", "3", "--workers", "1", "--seed", "2"]);
+    let arguments = ["copy", study.to_str().unwrap(), copy.to_str().unwrap()];
+    let told = lines(&metaqnn(&[&arguments[..], &["--json"]].concat())).remove(0);
+    assert_eq!(told["bytes"], std::fs::metadata(&copy).unwrap().len());
+    assert_eq!(log(&copy), log(&study));
+    for path in [&study, &copy] {
+        lines(&metaqnn(&["resume", path.to_str().unwrap(), "--models", "5", "--json"]));
+    }
+    assert_eq!(log(&copy), log(&study));
+    verify(&copy);
+    let refused = metaqnn(&arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("b.study: already there"));
+}
