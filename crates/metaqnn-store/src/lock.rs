@@ -29,6 +29,11 @@ impl CoordinatorLock {
             io::ErrorKind::NotFound => StoreError::Io { path: path.clone(), action: "create the lock file", source },
             _ => StoreError::io(&path, "create the lock file", source),
         };
+        // What it leads to would be written over.
+        if path.is_symlink() {
+            let reason = "its lock file is a symbolic link".into();
+            return Err(StoreError::NotPermitted { path: study.into(), action: "lock the study", reason });
+        }
         loop {
             let mut file =
                 OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
@@ -142,6 +147,18 @@ mod tests {
         let text = fs::read_to_string(lock_path(&study)).unwrap();
         assert!(text.starts_with("process ") && text.ends_with(" UTC\n"), "{text:?}");
         drop(lock);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_lock_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (study, other) = (folder.path().join("a.study"), folder.path().join("other"));
+        fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, lock_path(&study)).unwrap();
+        let refused = CoordinatorLock::take(&study).unwrap_err().to_string();
+        assert!(refused.contains("its lock file is a symbolic link"), "{refused}");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! the study (docs/decisions/0004).
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -74,8 +74,11 @@ impl RunningState {
     ///
     /// When there is a file that cannot be read or understood.
     pub fn read(study: &Path) -> io::Result<Option<RunningState>> {
-        let file = match fs::File::open(running_path(study)) {
-            Ok(file) => file,
+        let path = running_path(study);
+        // A pipe would be waited for, and where a link leads is not ours to read.
+        let file = match path.symlink_metadata() {
+            Ok(found) if found.is_file() => fs::File::open(path)?,
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -86,7 +89,7 @@ impl RunningState {
 
     /// Whether the run that wrote this still goes on, as far as can be told.
     pub fn is_current(&self) -> bool {
-        now() - self.written_at < STALE_SECONDS
+        (now() - self.written_at).abs() < STALE_SECONDS
     }
 
     /// Takes up what a worker reports. What it says of another trial than before is the beginning of that one's training.
@@ -219,7 +222,9 @@ impl RunningFile {
     fn write(&mut self) -> io::Result<()> {
         self.state.written_at = now();
         let temporary = temporary_path(&self.study);
-        fs::write(&temporary, serde_json::to_vec(&self.state)?)?;
+        // Made anew, so that a link in its place is not followed.
+        let _ = fs::remove_file(&temporary);
+        fs::File::create_new(&temporary)?.write_all(&serde_json::to_vec(&self.state)?)?;
         fs::rename(&temporary, running_path(&self.study))
     }
 }
@@ -323,8 +328,29 @@ mod tests {
         state.written_at = now() - 60.0;
         fs::write(running_path(&study), serde_json::to_vec(&state).unwrap()).unwrap();
         assert!(!RunningState::read(&study).unwrap().unwrap().is_current());
+        state.written_at = now() + 60.0;
+        fs::write(running_path(&study), serde_json::to_vec(&state).unwrap()).unwrap();
+        assert!(!RunningState::read(&study).unwrap().unwrap().is_current(), "from the future");
         fs::write(running_path(&study), "{").unwrap();
         assert!(RunningState::read(&study).is_err());
+        fs::remove_file(running_path(&study)).unwrap();
+        fs::create_dir(running_path(&study)).unwrap();
+        assert!(RunningState::read(&study).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_neither_read_nor_written_through() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let (study, other) = (folder.path().join("a.study"), folder.path().join("other"));
+        fs::write(&other, "mine").unwrap();
+        symlink(&other, temporary_path(&study)).unwrap();
+        symlink(&other, running_path(&study)).unwrap();
+        assert!(RunningState::read(&study).is_err());
+        RunningFile::new(&study, "search").tick(None, None, None);
+        assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+        assert!(RunningState::read(&study).unwrap().is_some());
     }
 
     /// What the coordinator pays once a second. Prints figures.

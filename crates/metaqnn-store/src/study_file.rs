@@ -131,6 +131,7 @@ impl StudyFile {
             return Err(StoreError::NotPermitted { path, action: "write to the study", reason });
         }
         check_log(&connection, &path)?;
+        sync_folders(&connection).map_err(failed)?;
         let reader = StudyReader::new(path.clone(), connection)?;
         let found = Schema::CURRENT.check(&reader.connection, &path)?;
         if found != Schema::CURRENT.version() {
@@ -154,6 +155,7 @@ impl StudyFile {
         let connection = &self.reader.connection;
         let settled = connection
             .busy_timeout(PATIENCE_AT_CLOSE)
+            .and_then(|()| sync_folders(connection))
             .map_err(|error| StoreError::sqlite(self.reader.path(), error))
             // The empty log must be on the disk before the file says that it has none: see `check_log`.
             .and_then(|()| self.empty_log());
@@ -192,13 +194,21 @@ impl Drop for StudyFile {
     }
 }
 
+/// Has the folder synced when a rollback journal is removed, which a file has while it changes to or from a write-ahead log: were it there again
+/// after a loss of power, it would be played back over what came later.
+fn sync_folders(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "EXTRA")
+}
+
 /// Makes each commit survive the loss of power.
 fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     // Waits until readers of a study that was at rest are done with their statement.
     let mode = set_journal_mode(connection, "wal")?;
     // With a write-ahead log, FULL syncs it at each commit. Where there is no shared memory for one (a network file system),
-    // SQLite stays with a rollback journal, for which EXTRA also syncs that the journal is gone.
-    connection.pragma_update(None, "synchronous", if mode == "wal" { "FULL" } else { "EXTRA" })?;
+    // SQLite stays with a rollback journal.
+    if mode == "wal" {
+        connection.pragma_update(None, "synchronous", "FULL")?;
+    }
     // On macOS fsync leaves data in the drive's cache; elsewhere these do nothing.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)

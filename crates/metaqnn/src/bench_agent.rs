@@ -53,7 +53,7 @@ struct Search {
 pub(crate) fn run(arguments: &BenchAgentArguments) -> Result<i32> {
     let subject = subject(arguments)?;
     let candidates = arguments.agents.iter().map(|name| candidate(name, arguments)).collect::<Result<Vec<_>>>()?;
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build()?;
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads as usize).build()?;
     for candidate in &candidates {
         let seeds = (0..u64::from(arguments.seeds)).into_par_iter();
         let searches: Vec<Search> =

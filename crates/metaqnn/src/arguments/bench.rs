@@ -69,8 +69,8 @@ pub(crate) struct BenchAgentArguments {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Searches at once; 0: one a core. The figures do not depend on it.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) threads: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1024))]
+    pub(crate) threads: u32,
     /// One JSON object an agent.
     #[arg(long)]
     pub(crate) json: bool,
