@@ -22,6 +22,9 @@ pub struct TrialJob {
     pub seed: u64,
     /// What is asked after each epoch whether to stop; `None`: the training goes to its end.
     pub stop: Option<StopRule>,
+    /// Seconds after which the training ends at the latest, where the search has a budget; the learning rate schedule then hurries to its end.
+    #[serde(default)]
+    pub time_limit_seconds: Option<f64>,
 }
 
 /// A candidate for the final training: trained with its settings, but shorter and on the training images alone, and
@@ -67,6 +70,9 @@ pub struct FinalJob {
     pub epochs: Option<u32>,
     /// What the same network showed as a candidate, see [`CandidateEvaluation`]; asked where nothing is known of the data.
     pub mirror_is_safe: Option<bool>,
+    /// Whether the same network recognized turned images, likewise.
+    #[serde(default)]
+    pub turning_is_safe: Option<bool>,
     /// File of the state after each epoch, as in [`CandidateJob`].
     pub checkpoint: Option<PathBuf>,
 }
@@ -104,6 +110,9 @@ pub struct CandidateEvaluation {
     /// Whether mirrored validation images are recognized as well, by [`mirror_is_safe`](crate::study::mirror_is_safe); `None` where that is
     /// known of the data, the settings do not ask for what fits the data, or the network did not learn.
     pub mirror_is_safe: Option<bool>,
+    /// The same of validation images turned by 90 degrees, or by 180 where they are not square.
+    #[serde(default)]
+    pub turning_is_safe: Option<bool>,
     /// Class probabilities of the validation images after the last step, images × classes; empty where it did not learn.
     #[serde(skip)]
     pub probabilities: Vec<f32>,

@@ -15,12 +15,15 @@ use crate::split::below;
 pub struct Augmentation {
     /// Mirror left and right, with probability ½.
     pub mirror: bool,
+    /// Turn by 0, 90, 180 or 270 degrees with the same probability, images that are not square by 0 or 180; before anything else.
+    pub turn: bool,
     /// Move by up to so many pixels, drawn uniformly, along each axis.
     pub shift: usize,
     /// Turn around the middle by up to so many degrees, drawn uniformly, either way.
     pub rotation: u32,
-    /// Stretch or shrink each axis by up to so many per cent, drawn uniformly. With this or `rotation` pixels are
-    /// interpolated linearly, and images move by parts of pixels.
+    /// Stretch or shrink each axis by up to so many per cent, drawn uniformly. With this or `rotation` images move by parts of pixels; of
+    /// half of them pixels are interpolated linearly, of the others the nearest ones are taken: a network that has only seen what
+    /// interpolation has smoothed does badly on images with noise.
     pub scale: u32,
     /// Side, in pixels, of a square that is erased around a point drawn uniformly, so it may lie partly outside
     /// (DeVries and Taylor, 2017, "Improved Regularization of Convolutional Neural Networks with Cutout"); 0 for none.
@@ -54,6 +57,13 @@ impl Augmentation {
         if dst.is_empty() {
             return;
         }
+        let turned;
+        let src = if self.turn {
+            turned = turned_by(src, height, width, draw_turns(height == width, rng));
+            &turned
+        } else {
+            src
+        };
         let mirrored = self.mirror && below(2, rng) == 1;
         if self.rotation > 0 || self.scale > 0 {
             let map = self.draw_map(height, width, mirrored, rng);
@@ -101,12 +111,14 @@ impl Augmentation {
             [draw(most), draw(most)].map(|part| if part < 0.0 { 1.0 - part } else { 1.0 / (1.0 + part) });
         let [down, right] = [draw(self.shift as f32), draw(self.shift as f32)];
         let [middle_y, middle_x] = [height, width].map(|side| (side as f32 - 1.0) / 2.0);
+        let is_smooth = rng.next_u32() >> 31 == 1;
         let mirror = if mirrored { -1.0 } else { 1.0 };
         let row = [cos * rows, sin * columns * mirror];
         let column = [-sin * rows, cos * columns * mirror];
         let offset =
             |[by_y, by_x]: [f32; 2], middle: f32, moved: f32| middle + moved - by_y * middle_y - by_x * middle_x;
         AffineMap {
+            is_smooth,
             row,
             column,
             row_offset: offset(row, middle_y, down),
@@ -115,8 +127,30 @@ impl Augmentation {
     }
 }
 
+/// Quarter turns: as many as leave the shape as it is.
+fn draw_turns<R: Rng + ?Sized>(is_square: bool, rng: &mut R) -> usize {
+    if is_square { below(4, rng) } else { 2 * below(2, rng) }
+}
+
+/// The planes of one image turned clockwise by so many quarters, an even number where it is not square.
+pub(crate) fn turned_by<T: Copy>(planes: &[T], height: usize, width: usize, quarters: usize) -> Vec<T> {
+    let pixel = |y: usize, x: usize| match quarters % 4 {
+        0 => (y, x),
+        1 => (height - 1 - x, y),
+        2 => (height - 1 - y, width - 1 - x),
+        _ => (x, width - 1 - y),
+    };
+    let turn = |plane: &[T]| -> Vec<T> {
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        places.map(|(y, x)| pixel(y, x)).map(|(y, x)| plane[y * width + x]).collect()
+    };
+    planes.chunks_exact((height * width).max(1)).flat_map(turn).collect()
+}
+
 /// From a position of the result to one of the source: row = `row`[0] · y + `row`[1] · x + `row_offset`, column likewise.
 struct AffineMap {
+    /// Whether pixels are interpolated.
+    is_smooth: bool,
     row: [f32; 2],
     row_offset: f32,
     column: [f32; 2],
@@ -124,7 +158,7 @@ struct AffineMap {
 }
 
 impl AffineMap {
-    /// Samples one channel, linearly between pixels.
+    /// Samples one channel.
     fn apply(&self, src: &[f32], height: usize, width: usize, dst: &mut [f32]) {
         let outside = border_median(src, height, width);
         let pixel = |y: isize, x: isize| {
@@ -135,6 +169,10 @@ impl AffineMap {
             for (x, value) in row.iter_mut().enumerate() {
                 let from_y = self.row[0] * y as f32 + self.row[1] * x as f32 + self.row_offset;
                 let from_x = self.column[0] * y as f32 + self.column[1] * x as f32 + self.column_offset;
+                if !self.is_smooth {
+                    *value = pixel(from_y.round() as isize, from_x.round() as isize);
+                    continue;
+                }
                 let (top, left) = (from_y.floor(), from_x.floor());
                 let (part_y, part_x) = (from_y - top, from_x - left);
                 let (top, left) = (top as isize, left as isize);
@@ -197,6 +235,20 @@ mod tests {
     use super::*;
 
     const SHAPE: ImageShape = ImageShape { channels: 2, height: 3, width: 4 };
+
+    #[test]
+    fn images_are_turned_by_quarters() {
+        let square = [1, 2, 3, 4];
+        let turned: Vec<Vec<i32>> = (0..5).map(|quarters| turned_by(&square, 2, 2, quarters)).collect();
+        assert_eq!(turned, [[1, 2, 3, 4], [3, 1, 4, 2], [4, 3, 2, 1], [2, 4, 1, 3], [1, 2, 3, 4]]);
+        assert_eq!(turned_by(&[1, 2, 3, 4, 5, 6], 2, 3, 2), [6, 5, 4, 3, 2, 1]);
+        let drawn = |is_square| -> HashSet<usize> {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            (0..100).map(|_| draw_turns(is_square, &mut rng)).collect()
+        };
+        assert_eq!(drawn(true), HashSet::from([0, 1, 2, 3]));
+        assert_eq!(drawn(false), HashSet::from([0, 2]));
+    }
 
     fn image() -> Vec<f32> {
         (1..=SHAPE.pixels()).map(|value| value as f32).collect()
@@ -280,12 +332,13 @@ mod tests {
     fn a_quarter_turn_turns_and_a_plain_image_stays_plain() {
         let shape = ImageShape { channels: 1, height: 3, width: 3 };
         let src: Vec<f32> = (0..9).map(|value| value as f32).collect();
-        let map = AffineMap { row: [0.0, 1.0], row_offset: 0.0, column: [-1.0, 0.0], column_offset: 2.0 };
+        let map =
+            AffineMap { is_smooth: true, row: [0.0, 1.0], row_offset: 0.0, column: [-1.0, 0.0], column_offset: 2.0 };
         let mut out = vec![0.0; 9];
         map.apply(&src, 3, 3, &mut out);
         assert_eq!(out, [2.0, 5.0, 8.0, 1.0, 4.0, 7.0, 0.0, 3.0, 6.0]);
 
-        let augmentation = Augmentation { mirror: true, shift: 2, rotation: 30, scale: 30, erase: 0 };
+        let augmentation = Augmentation { mirror: true, turn: true, shift: 2, rotation: 30, scale: 30, erase: 0 };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut different = HashSet::new();
         for _ in 0..50 {
@@ -304,7 +357,7 @@ mod tests {
         ) {
             let mut out = vec![f32::NAN; SHAPE.pixels()];
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            Augmentation { mirror, shift, erase, rotation, scale }.apply(SHAPE, &image(), &mut out, &mut rng);
+            Augmentation { mirror, turn: false, shift, erase, rotation, scale }.apply(SHAPE, &image(), &mut out, &mut rng);
             prop_assert!(out.iter().all(|value| value.is_finite()));
             // Linear interpolation stays between the least and the greatest pixel.
             prop_assert!(out.iter().all(|value| (0.0..=SHAPE.pixels() as f32 + 1e-3).contains(value)));

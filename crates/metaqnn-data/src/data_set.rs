@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::augment::turned_by;
 use crate::source::DataSource;
 
 /// The shape of one image: (C, H, W).
@@ -113,6 +114,14 @@ impl LabelledImages {
         let mut mirrored = self.clone();
         mirrored.pixels.chunks_exact_mut(self.shape.width.max(1)).for_each(<[u8]>::reverse);
         mirrored
+    }
+
+    /// A copy of them, each turned clockwise by 90 degrees; by 180 where they are not square.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        let ImageShape { height, width, .. } = self.shape;
+        let quarters = if height == width { 1 } else { 2 };
+        Self { pixels: turned_by(&self.pixels, height, width, quarters), ..self.clone() }
     }
 
     /// How many images each of the classes `0..classes` has; labels beyond are not counted.

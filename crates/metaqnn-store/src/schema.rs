@@ -39,6 +39,7 @@ impl Schema {
             include_str!("schema_6.sql"),
             include_str!("schema_7.sql"),
             include_str!("schema_8.sql"),
+            include_str!("schema_9.sql"),
         ],
     };
 

@@ -86,7 +86,8 @@ CREATE TABLE candidate (
     valid_accuracy ANY CHECK (typeof(valid_accuracy) IN ('real', 'null')),     -- NULL: the training failed
     epochs         INTEGER NOT NULL,
     train_seconds  ANY NOT NULL CHECK (typeof(train_seconds) = 'real'),
-    mirror_is_safe INTEGER CHECK (mirror_is_safe IN (0, 1))    -- by what it made of mirrored images; NULL: it was not asked
+    mirror_is_safe INTEGER CHECK (mirror_is_safe IN (0, 1)),    -- by what it made of mirrored images; NULL: it was not asked
+    turning_is_safe INTEGER CHECK (turning_is_safe IN (0, 1))   -- the same of turned ones
 ) STRICT;
 
 -- Class probabilities of the validation images by candidates, after their last step: what an ensemble is chosen by.

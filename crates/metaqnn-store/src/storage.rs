@@ -202,16 +202,18 @@ impl<'a> Writer<'a> {
         self.require(record.trial)?;
         let encoder = self.encoder;
         self.execute(
-            "INSERT INTO candidate (trial, valid_accuracy, epochs, train_seconds, mirror_is_safe) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO candidate (trial, valid_accuracy, epochs, train_seconds, mirror_is_safe, turning_is_safe)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (trial) DO UPDATE SET
                  valid_accuracy = excluded.valid_accuracy, epochs = excluded.epochs, train_seconds = excluded.train_seconds,
-                 mirror_is_safe = excluded.mirror_is_safe",
+                 mirror_is_safe = excluded.mirror_is_safe, turning_is_safe = excluded.turning_is_safe",
             (
                 encoder.whole("the number of the trial", record.trial.0)?,
                 encoder.real_or_none("the validation accuracy", record.valid_accuracy)?,
                 record.epochs,
                 encoder.real("the time of the training", record.train_seconds)?,
                 record.mirror_is_safe,
+                record.turning_is_safe,
             ),
         )?;
         let trial = encoder.whole("the number of the trial", record.trial.0)?;

@@ -131,7 +131,11 @@ impl NetworkEvaluator {
                 train: &images,
                 valid: None,
                 normalizer: &normalizer,
-                augmentation: augmentation(data, settings, job.mirror_is_safe),
+                augmentation: augmentation(
+                    data,
+                    settings,
+                    Shown { mirror: job.mirror_is_safe, turning: job.turning_is_safe },
+                ),
                 seed: job.seed,
                 stop: None,
                 time_limit: job.time_limit_seconds.map(|seconds| TimeLimit::FromNow(duration(seconds))),
@@ -170,13 +174,13 @@ impl Evaluator for NetworkEvaluator {
             train: self.train.as_ref().unwrap_or(&self.data.train),
             valid: Some(self.valid.as_ref().unwrap_or(&self.data.valid)),
             normalizer: &self.normalizer,
-            augmentation: augmentation(&self.data, &self.search, None),
+            augmentation: augmentation(&self.data, &self.search, Shown::default()),
             seed: job.seed,
             stop: job.stop.as_ref().map(|rule| EarlyStop {
                 rule,
                 network: NetworkFeatures::of(&job.architecture, graph.params(), self.search.learning_rate),
             }),
-            time_limit: None,
+            time_limit: job.time_limit_seconds.map(|seconds| TimeLimit::AtMost(duration(seconds))),
             epochs: None,
             checkpoint: None,
             device: &self.device,
@@ -211,7 +215,7 @@ impl Evaluator for NetworkEvaluator {
             train: &images,
             valid: Some(&data.valid),
             normalizer: &normalizer,
-            augmentation: augmentation(data, &settings, None),
+            augmentation: augmentation(data, &settings, Shown::default()),
             seed: job.seed,
             stop: None,
             time_limit,
@@ -224,12 +228,17 @@ impl Evaluator for NetworkEvaluator {
             let evaluation = training.to_evaluation();
             let learned = evaluation.outcome.valid_accuracy().is_some();
             let predictions = training.valid_predictions.filter(|_| learned);
-            let mirror_is_safe = predictions.as_ref().filter(|_| is_asked).map(|plain| {
-                let mirrored = training.learner.predict(&data.valid.mirrored(), &normalizer);
-                mirror_is_safe(plain.predicted_classes(), mirrored.predicted_classes(), &data.valid.labels)
-            });
+            let asked = predictions.as_ref().filter(|_| is_asked);
+            let mut recognizes = |changed: &LabelledImages| {
+                let changed = training.learner.predict(changed, &normalizer);
+                asked.map(|plain| {
+                    mirror_is_safe(plain.predicted_classes(), changed.predicted_classes(), &data.valid.labels)
+                })
+            };
+            let mirror_is_safe = asked.and_then(|_| recognizes(&data.valid.mirrored()));
+            let turning_is_safe = asked.and_then(|_| recognizes(&data.valid.turned()));
             let probabilities = predictions.map(Predictions::into_probabilities).unwrap_or_default();
-            CandidateEvaluation { evaluation, mirror_is_safe, probabilities }
+            CandidateEvaluation { evaluation, mirror_is_safe, turning_is_safe, probabilities }
         })
     }
 
@@ -265,15 +274,24 @@ pub fn normalizer(data: &DataSet, settings: &TrainingSettings) -> Normalizer {
     Normalizer::fit(kind, &data.train, data.max_value)
 }
 
+/// What a network has shown of own data by recognizing changed images; `None`: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Of mirrored ones.
+    pub mirror: Option<bool>,
+    /// Of turned ones.
+    pub turning: Option<bool>,
+}
+
 /// The augmentation that `settings` mean for `data`: mirrored only where that is safe (of own data, where it is asked for, or a network has
-/// `shown` that it is), and shifted by as much as the settings say or fits the side.
-pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Option<bool>) -> Option<Augmentation> {
+/// `shown` that it is), turned only where it has been shown, and shifted by as much as the settings say or fits the side.
+pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Shown) -> Option<Augmentation> {
     let side = data.shape().height.min(data.shape().width);
     let shift = |divisor: usize| match settings.max_shift as usize {
         0 => (side / divisor).max(1),
         pixels => pixels,
     };
-    let mirror_is_safe = data.mirror_is_safe.or(shown) == Some(true);
+    let mirror_is_safe = data.mirror_is_safe.or(shown.mirror) == Some(true);
     // Of own data nobody has said whether it is; who asks for it by name means it.
     let mirror_if_asked = data.mirror_is_safe != Some(false);
     let choice = match settings.augmentation {
@@ -288,9 +306,13 @@ pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Option<b
             Augmentation { mirror: mirror_if_asked, shift: shift(10), ..Augmentation::default() }
         }
         AugmentationChoice::Warp | AugmentationChoice::Auto => {
-            Augmentation { mirror: mirror_is_safe, shift: shift(8), rotation: 15, scale: 15, erase: 0 }
+            Augmentation { mirror: mirror_is_safe, shift: shift(8), rotation: 15, scale: 15, ..Augmentation::default() }
         }
     };
+    // Of the known data sets none may be turned; nobody has to show that.
+    let turn =
+        data.source.is_none() && shown.turning == Some(true) && settings.augmentation == AugmentationChoice::Auto;
+    let augmentation = Augmentation { turn, ..augmentation };
     (!augmentation.is_none()).then_some(augmentation)
 }
 

@@ -39,7 +39,7 @@ pub use burn_engine::Network;
 pub use burn_engine::{BurnDevice, PendingLoss};
 pub use checkpoint::{CheckpointError, remove_checkpoint};
 pub use device::{ComputeDevice, DeviceError, available_devices, parse_device};
-pub use evaluator::{EvaluatorError, NetworkEvaluator, augmentation, map_shape, normalizer};
+pub use evaluator::{EvaluatorError, NetworkEvaluator, Shown, augmentation, map_shape, normalizer};
 pub use learner::{Learner, StepLoss};
 pub use predictions::{Predictions, logits};
 pub use trainer::{EarlyStop, TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, train};

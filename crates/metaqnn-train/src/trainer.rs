@@ -42,7 +42,7 @@ pub struct TrainingTask<'a> {
     pub seed: u64,
     /// When to stop early.
     pub stop: Option<EarlyStop<'a>>,
-    /// How long to train, all tries together; the learning rate schedule is stretched over it. `None`: the epochs of the settings.
+    /// How long to train, all tries together. `None`: the epochs of the settings.
     pub time_limit: Option<TimeLimit>,
     /// So many epochs instead of those of the settings; the learning rate schedule is stretched over them. A time limit goes before.
     pub epochs: Option<u32>,
@@ -53,13 +53,16 @@ pub struct TrainingTask<'a> {
     pub device: &'a ComputeDevice,
 }
 
-/// How long to train; the two differ for a training that goes on after a kill.
+/// How long to train; the first two differ for a training that goes on after a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeLimit {
-    /// In all, before and after the kill, so that it makes no difference.
+    /// In all, before and after the kill, so that it makes no difference; the learning rate schedule is stretched over it.
     InAll(Duration),
-    /// From now on, so that it is over in time.
+    /// From now on, so that it is over in time; the schedule is stretched over it.
     FromNow(Duration),
+    /// The epochs of the task, but no longer than this from now on: where time gets short the schedule hurries, so that it comes to its
+    /// end even so.
+    AtMost(Duration),
 }
 
 /// When a training is stopped before its end.
@@ -247,7 +250,7 @@ impl TrainingTask<'_> {
             self.seed,
             self.stop,
             self.epochs,
-            self.time_limit.is_some(),
+            matches!(self.time_limit, Some(TimeLimit::InAll(_) | TimeLimit::FromNow(_))),
             env!("CARGO_PKG_VERSION"),
         ))
     }

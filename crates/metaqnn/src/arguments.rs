@@ -73,7 +73,12 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: metaqnn config --preset paper --data cifar10 > paper.toml")]
     Config(ConfigArguments),
     /// Train one architecture.
-    #[command(after_help = "Example: metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), GAP(10), SM(10)]' --data digits")]
+    ///
+    /// As a search trains its trials, or with --final as it trains the network that it chooses. With --final, --test and the --budget of a search a
+    /// fixed network has all of the time: what the search is to be judged beside.
+    #[command(
+        after_help = "Examples:\n  metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), GAP(10), SM(10)]' --data digits\n  metaqnn train '[C(32,3,1), P(2,2), C(64,3,1), P(2,2), FC(128), SM(10)]' --data mnist --final --test --budget 10m"
+    )]
     Train(TrainArguments),
     /// Train the best networks of a study fully, measure each once on the test data, and the best of them together.
     ///
@@ -221,6 +226,22 @@ pub(crate) struct TrainArguments {
     pub(crate) data_dir: DataArguments,
     #[command(flatten)]
     pub(crate) size: SizeArguments,
+    /// Train for this time, reading the data included: 90s, 30m, 2h; the learning rate schedule is stretched over it [default: the
+    /// epochs of the settings].
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub(crate) budget: Option<f64>,
+    /// Train as a search trains the network that it chooses: with the settings in [final.training].
+    #[arg(long = "final")]
+    pub(crate) fully: bool,
+    /// Train on training and validation images, measure once on the test images, and keep the network.
+    #[arg(long, requires = "fully")]
+    pub(crate) test: bool,
+    /// With --test, the model folder to keep the network in; nothing may be there [default: models/DATA-DATE-N].
+    #[arg(long, value_name = "FOLDER", requires = "test")]
+    pub(crate) out: Option<PathBuf>,
+    /// Threads [default: one a core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
     /// Device.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,

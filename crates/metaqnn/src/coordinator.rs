@@ -1,13 +1,14 @@
 //! `metaqnn search` and `metaqnn resume`: from arguments to a run.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
-use metaqnn_core::settings::{self, Settings};
+use metaqnn_core::settings::{self, AugmentationChoice, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::{RaisedLimits, Study, StudyHeader, TrialStopping, fast_training_microseconds};
+use metaqnn_core::study::{RaisedLimits, Study, StudyHeader, TrialStopping};
 use metaqnn_data::{DataSet, LoadedData};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
 use metaqnn_train::{ComputeDevice, map_shape};
@@ -16,8 +17,12 @@ use toml_edit::DocumentMut;
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
 use crate::interrupt::Interrupt;
 use crate::run::{Run, RunClock};
+use crate::search_plan::{Planning, suit_few_images};
 use crate::study_path::{create_default, now};
-use crate::{cpu_speed, display, setup};
+use crate::{display, setup};
+
+/// Seconds that starting a process takes, beside reading the data.
+const PROCESS_SECONDS: f64 = 0.1;
 
 /// Begins a study.
 pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
@@ -35,13 +40,28 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let device = metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let data_argument = setup::lasting(&arguments.data)?;
-    let (LoadedData { data, warnings }, data_dir) = setup::data_set(&data_argument, data_dir, arguments.size.size)?;
+    let reading = Instant::now();
+    let (LoadedData { mut data, warnings }, data_dir) = setup::data_set(&data_argument, data_dir, arguments.size.size)?;
+    let start_seconds = reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
     setup::tell(&warnings);
+    suit_few_images(&mut document, &data, &arguments.settings)?;
+    let mut settings = setup::checked(&document)?;
+    if device == ComputeDevice::Cpu && settings.budget_limits_networks() {
+        let planning = Planning::new(&settings, begin)?;
+        let may_shrink = arguments.size.size.is_none() && data.source.is_none();
+        if may_shrink {
+            let of_size = |size| Ok(setup::data_set(&data_argument, Some(&data_dir), Some(size))?.0.data);
+            let all = Arc::new(data);
+            let size = planning.size_by_trial(&settings, &all, of_size)?;
+            let size = if size.is_some() { size } else { planning.smaller_size(&settings, &all)? };
+            data = match size {
+                Some(size) => of_size(size)?,
+                None => Arc::unwrap_or_clone(all),
+            };
+        }
+        settings = planning.lay_over(&mut document, &settings, &data, &arguments.settings)?;
+    }
     let (input, space) = space_of(&settings, &data)?;
-    let settings = match device {
-        ComputeDevice::Cpu => within_budget(&mut document, settings, &space, data.train.len() + data.valid.len())?,
-        ComputeDevice::Burn(_) => settings,
-    };
     let seed = settings.search.seed;
     let header = StudyHeader {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -60,6 +80,8 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let path = setup::seen_from_here(file.path());
     eprintln!("study {}: {} images of {input}, {} classes", path.display(), data.train.len(), data.classes());
     eprintln!("to watch it in a browser: metaqnn serve {}", path.display());
+    let validated_images = data.valid.len();
+    let asks_of_symmetry = asks_of_symmetry(&settings, &data);
     drop(data);
     Run {
         interrupted: Interrupt::watch(file.path())?,
@@ -72,6 +94,10 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         data: data_argument,
         data_dir,
         image_size: setup::image_size(input)?,
+        start_seconds,
+        validated_images,
+        asks_of_symmetry,
+        shortest_trial_seconds: f64::INFINITY,
         json: arguments.run.json,
         failures: Vec::new(),
     }
@@ -95,8 +121,12 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     setup::check_threads(setup::workers(&settings), settings.search.threads)?;
     metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
+    let reading = Instant::now();
     let (data, data_dir) = setup::data_of_study(&arguments.study, &header, data_dir)?;
+    let start_seconds = reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
     let (_, space) = space_of(&settings, &data)?;
+    let validated_images = data.valid.len();
+    let asks_of_symmetry = asks_of_symmetry(&settings, &data);
     drop(data);
     let mut study = Study::new(settings.clone(), space, header.seed);
     replay(file.reader(), &mut study)?;
@@ -127,10 +157,19 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         data: header.data,
         data_dir,
         image_size: setup::image_size(header.input)?,
+        start_seconds,
+        validated_images,
+        asks_of_symmetry,
+        shortest_trial_seconds: f64::INFINITY,
         json: arguments.run.json,
         failures: Vec::new(),
     }
     .execute()
+}
+
+/// Whether a candidate is to show if images may be mirrored or turned: nobody has said so of own data.
+fn asks_of_symmetry(settings: &Settings, data: &DataSet) -> bool {
+    data.mirror_is_safe.is_none() && settings.final_phase.training.augmentation == AugmentationChoice::Auto
 }
 
 /// Rebuilds the agent from the stored log.
@@ -158,33 +197,6 @@ fn lay(document: &mut DocumentMut, key: &str, value: Option<impl std::fmt::Displ
         settings::set(document, &format!("search.{key}={value}"))?;
     }
     Ok(())
-}
-
-/// Lowers the limit on the time of training to that with which the final training sees enough images on this machine.
-fn within_budget(
-    document: &mut DocumentMut,
-    settings: Settings,
-    space: &SearchSpace,
-    images: usize,
-) -> Result<Settings> {
-    if !settings.budget_limits_networks() {
-        return Ok(settings);
-    }
-    let slowness = cpu_speed::slowness(&settings.final_phase.training)?;
-    let least = fast_training_microseconds(space, settings.training.network_options());
-    let threads = setup::all_threads(&settings);
-    let Some(fitting) = settings.microseconds_within_budget(images, threads, slowness, least) else {
-        return Ok(settings);
-    };
-    let why = if fitting > least {
-        "so that the final training has time for enough of them"
-    } else {
-        "the fastest that there are: the budget is short"
-    };
-    let on_this_machine = fitting as f64 * slowness;
-    eprintln!("networks that train on an image in up to {on_this_machine:.0} µs on this machine, {why}");
-    settings::set(document, &format!("limits.train_microseconds={fitting}"))?;
-    setup::checked(document)
 }
 
 /// Refuses limits below those of the study; one that it does not have can be set.

@@ -234,6 +234,15 @@ fn wrapped(architecture: &str, indent: usize, width: usize) -> String {
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
+/// A time as `--budget` takes it.
+pub(crate) fn budget(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        whole if whole >= 36_000 => format!("{}h", whole.div_ceil(3600)),
+        whole if whole >= 120 => format!("{}m", whole.div_ceil(60)),
+        whole => format!("{whole}s"),
+    }
+}
+
 /// Seconds as people say them.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;

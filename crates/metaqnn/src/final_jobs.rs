@@ -72,7 +72,8 @@ pub(crate) fn final_job(
         seed: record.seed,
         time_limit_seconds,
         epochs,
-        mirror_is_safe: candidate.and_then(|candidate| candidate.mirror_is_safe),
+        mirror_is_safe: candidate.as_ref().and_then(|candidate| candidate.mirror_is_safe),
+        turning_is_safe: candidate.and_then(|candidate| candidate.turning_is_safe),
         checkpoint: Some(checkpoint(file, Stage::Final, record.trial)),
     })
 }
@@ -175,8 +176,11 @@ fn candidate_line(record: &CandidateRecord) -> String {
         Some(false) => "; mirrored images are not recognized as well",
         None => "",
     };
+    let turned = if record.turning_is_safe == Some(true) { "; so are turned ones" } else { "" };
     match record.valid_accuracy {
-        Some(accuracy) => format!("candidate {trial:>4}: {:.2} % validation accuracy{mirrored}", 100.0 * accuracy),
+        Some(accuracy) => {
+            format!("candidate {trial:>4}: {:.2} % validation accuracy{mirrored}{turned}", 100.0 * accuracy)
+        }
         None => format!("candidate {trial:>4}: failed to learn"),
     }
 }

@@ -26,6 +26,7 @@ mod predict_command;
 mod progress;
 mod report_command;
 mod run;
+mod search_plan;
 mod serve_command;
 mod setup;
 mod space_command;

@@ -16,6 +16,9 @@ use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::progress::{Progress, SearchStatus};
 use crate::{display, setup};
 
+/// Share of the time of a trial that validating it may take.
+const VALIDATING: f64 = 0.05;
+
 /// The time of a study over all its runs.
 #[derive(Clone, Copy)]
 pub(crate) struct RunClock {
@@ -50,7 +53,15 @@ pub(crate) struct Run {
     pub(crate) data_dir: PathBuf,
     /// Size of the images that networks see.
     pub(crate) image_size: ImageSize,
+    /// Seconds that starting workers takes: about as long as this process took to read the data.
+    pub(crate) start_seconds: f64,
+    /// Whether nobody knows if images may be mirrored or turned, and a candidate is to show it.
+    pub(crate) asks_of_symmetry: bool,
+    /// Images that candidates are validated on.
+    pub(crate) validated_images: usize,
     pub(crate) clock: RunClock,
+    /// The shortest training of a trial in this run; infinite before there was one.
+    pub(crate) shortest_trial_seconds: f64,
     pub(crate) interrupted: Interrupt,
     pub(crate) json: bool,
     /// Why jobs of the final phase have no result.
@@ -170,6 +181,18 @@ impl Run {
         }
     }
 
+    /// Seconds that workers still take to start.
+    fn start_seconds_left(&self) -> f64 {
+        if self.study.models() == 0 { self.start_seconds } else { 0.0 }
+    }
+
+    /// Whether a trial that is begun now can come to its end before the search does, as far as the trials of this run tell. The time
+    /// that is left where it cannot goes to the final phase.
+    fn has_time_for_another(&self) -> bool {
+        let is_first = self.study.models() == 0 || self.shortest_trial_seconds == f64::INFINITY;
+        is_first || self.search_seconds().is_none_or(|limit| self.seconds() + self.shortest_trial_seconds < limit)
+    }
+
     /// Trains trials until the models or the time are reached; false after an interruption.
     fn search(&mut self) -> Result<bool> {
         if !self.wants_more() {
@@ -189,11 +212,16 @@ impl Run {
             self.file.check_in_place()?;
             // One that is no trial at a time, so that a long row of them leaves time for everything else.
             let mut is_busy = false;
-            while pool.idle() > 0 && !exhausted && self.wants_more() {
+            while pool.idle() > 0 && !exhausted && self.wants_more() && self.has_time_for_another() {
                 match self.ask() {
                     Ask::Trial(asked) => {
                         let (trial, architecture, seed) = (asked.trial, asked.architecture, asked.seed);
-                        let job = TrialJob { trial, architecture, seed, stop: self.stopping.rule() };
+                        let left = |limit: f64| {
+                            ((1.0 - VALIDATING) * (limit - self.seconds()) - self.start_seconds_left()).max(0.0)
+                        };
+                        let time_limit_seconds = self.search_seconds().map(left);
+                        let stop = self.stopping.rule();
+                        let job = TrialJob { trial, architecture, seed, stop, time_limit_seconds };
                         // There is an idle worker, so the job is taken.
                         let _ = pool.submit(Job::Trial(job));
                     }
@@ -211,7 +239,8 @@ impl Run {
             }
             let in_training = self.study.pending().count();
             let time_is_up = self.search_seconds().is_some_and(|limit| self.seconds() >= limit);
-            if in_training == 0 && (exhausted || !self.wants_more()) || time_is_up && self.study.models() > 0 {
+            let is_done = exhausted || !self.wants_more() || !self.has_time_for_another();
+            if in_training == 0 && is_done || time_is_up && self.study.models() > 0 {
                 return Ok(true);
             }
             let patience = if is_busy { Duration::ZERO } else { Duration::from_millis(200) };
@@ -219,6 +248,7 @@ impl Run {
                 Some(PoolEvent::Evaluated(trial, evaluation)) => {
                     progress.ended(trial);
                     let seconds = self.seconds();
+                    self.shortest_trial_seconds = self.shortest_trial_seconds.min(evaluation.train_seconds);
                     if let Some(event) = self.study.tell(trial, evaluation, seconds) {
                         if let EventKind::Trial(record) = &event.kind {
                             self.stopping.note(record);

@@ -29,6 +29,21 @@ pub(crate) fn create_default(data: &str, header: &StudyHeader) -> Result<StudyFi
     }
 }
 
+/// `models/<data>-<date>-<n>`, the first n that is free.
+pub(crate) fn default_model(data: &str) -> Result<PathBuf> {
+    let folder = Path::new("models");
+    std::fs::create_dir_all(folder).context("the folder models cannot be made; name another with --out")?;
+    let (year, month, day) = date(now() / 86_400);
+    let mut n = 1;
+    loop {
+        let path = folder.join(format!("{data}-{year:04}-{month:02}-{day:02}-{n}"));
+        if path.symlink_metadata().is_err() {
+            return Ok(path);
+        }
+        n += 1;
+    }
+}
+
 /// Year, month and day (UTC) of a number of days since 1970-01-01 (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 fn date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;

@@ -8,6 +8,7 @@ use super::training::{Optimizer, Schedule, TrainingSettings};
 use super::violation::Violation;
 use crate::agent::{AgentName, AgentSettings, EpsilonStretch};
 use crate::space::SpaceSettings;
+use crate::study::known_network;
 
 /// All settings of a study, as the presets have them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,11 @@ pub struct SearchSettings {
     pub threads: u32,
     /// Device, as `cpu` or `cuda:0`.
     pub device: String,
+    /// Networks known to be good elsewhere, tried before any that the agent proposes: texts of architectures with `n` for the number of classes.
+    /// Those that are not in the space, or over a limit, are passed over; the agents `paper` and `random` never see any. Studies of
+    /// earlier versions have none.
+    #[serde(default)]
+    pub first_networks: Vec<String>,
 }
 
 /// Table `[limits]`: networks over one of them are not trained, and their reward is that of a failure. 0: no limit.
@@ -65,7 +71,7 @@ pub struct LimitSettings {
     #[serde(default)]
     pub train_microseconds: u64,
     /// Passes over 50,000 images, or over those of a larger data set, that the final training must be able to make within its share of the
-    /// budget, see [`Settings::microseconds_within_budget`].
+    /// budget; of fewer images see [`images_seen`](crate::study::images_seen).
     pub final_epochs: u32,
 }
 
@@ -95,10 +101,6 @@ impl FinalSettings {
     }
 }
 
-/// A smaller data set is passed over more often, until as many images were seen: so long a network takes to learn
-/// (docs/quick-preset.md).
-const FEWEST_IMAGES: usize = 50_000;
-
 /// Most models, of a search and of a stretch of the ε schedule.
 const MOST_MODELS: u64 = 1_000_000_000_000;
 
@@ -115,26 +117,9 @@ const MOST_REPLAY_DRAWS: u32 = 10_000;
 const MOST_CANDIDATES: u32 = 1_000;
 
 impl Settings {
-    /// Whether a budget and a final training say how large networks may be, see [`Settings::microseconds_within_budget`].
+    /// Whether a budget and a final training say how large networks may be, see [`BudgetPlan`](crate::study::BudgetPlan).
     pub fn budget_limits_networks(&self) -> bool {
         self.limits.final_epochs > 0 && self.final_phase.enabled && self.search.budget_seconds > 0.0
-    }
-
-    /// Most estimated microseconds that training on one image may take on one thread, with which the final training makes
-    /// `limits.final_epochs` passes over `images`, or more where these are fewer than 50,000, within its share of the budget, on so many
-    /// `threads` of a CPU on which trainings take `slowness` times as long as estimated; not below `least`
-    /// ([`fast_training_microseconds`](crate::study::fast_training_microseconds)), nor 0. `None` where there is nothing to limit
-    /// ([`Settings::budget_limits_networks`]), or `limits.train_microseconds` is as low already.
-    pub fn microseconds_within_budget(&self, images: usize, threads: u32, slowness: f64, least: u64) -> Option<u64> {
-        if !self.budget_limits_networks() {
-            return None;
-        }
-        let (limits, final_phase) = (&self.limits, &self.final_phase);
-        let seconds = self.search.budget_seconds * final_phase.budget_share * (1.0 - final_phase.share_of_candidates());
-        let seen = f64::from(limits.final_epochs) * images.max(FEWEST_IMAGES) as f64;
-        let image_seconds = seconds * f64::from(threads.max(1)) / seen;
-        let fitting = ((image_seconds * 1e6 / slowness) as u64).max(least).max(1);
-        (limits.train_microseconds == 0 || fitting < limits.train_microseconds).then_some(fitting)
     }
 
     /// Reads settings that are complete; those of an older study may have the table `[pruning]` in place of `[early_stopping]`.
@@ -186,6 +171,15 @@ impl Settings {
         at_most("search.models", self.search.models, MOST_MODELS, &mut found);
         if self.search.models == 0 && seconds == 0.0 {
             found.push(Violation::new("search.models", 0, "above 0, or search.budget_seconds must be"));
+        }
+        for text in &self.search.first_networks {
+            if let Err(error) = known_network(text, 2) {
+                found.push(Violation::new(
+                    "search.first_networks",
+                    format!("{text:?}"),
+                    format!("networks, n for the classes: {error}"),
+                ));
+            }
         }
         at_most("search.workers", self.search.workers, MOST_THREADS, &mut found);
         if !(1..=MOST_THREADS).contains(&self.search.threads) {

@@ -1,9 +1,12 @@
-//! Whether images seen in a mirror are still images of their class, by what a network makes of them.
+//! Whether images seen in a mirror, or turned, are still images of their class, by what a network makes of them.
 
 use std::collections::BTreeMap;
 
 /// Of what the network knows beyond guessing, so much must be left of mirrored images.
 const KEPT: f64 = 0.9;
+
+/// So many standard deviations of what a network loses by chance are not held against it: of few images that is more than a tenth.
+const LOST_BY_CHANCE: f64 = 0.5;
 
 /// And of the images of each class that it gets right, so much, where they are at least [`CLASS_IMAGES`].
 const KEPT_OF_CLASS: f64 = 0.5;
@@ -16,7 +19,7 @@ const CLASS_IMAGES: u32 = 10;
 ///
 /// A network that has never seen a mirrored photograph answers it as well as the photograph; of mirrored digits, letters or arrows it gets
 /// half or fewer right. So it is safe where the network is better than guessing the most frequent class by more than chance would make it,
-/// keeps nine tenths of that lead, and half of the right answers of each class, of which a few may be each other's mirror images.
+/// keeps nine tenths of that lead but for chance, and half of the right answers of each class, of which a few may be each other's mirror images.
 pub fn mirror_is_safe(
     plain: impl IntoIterator<Item = usize>,
     mirrored: impl IntoIterator<Item = usize>,
@@ -27,6 +30,8 @@ pub fn mirror_is_safe(
         images: u32,
         right: u32,
         right_mirrored: u32,
+        /// Right as they are or mirrored, not both.
+        differing: u32,
     }
     let mut classes: BTreeMap<u16, Counts> = BTreeMap::new();
     for ((plain, mirrored), &label) in plain.into_iter().zip(mirrored).zip(labels) {
@@ -34,6 +39,7 @@ pub fn mirror_is_safe(
         counts.images += 1;
         counts.right += u32::from(plain == usize::from(label));
         counts.right_mirrored += u32::from(mirrored == usize::from(label));
+        counts.differing += u32::from((plain == usize::from(label)) != (mirrored == usize::from(label)));
     }
     let sum = |of: fn(&Counts) -> u32| classes.values().map(of).map(f64::from).sum::<f64>();
     let guessed = f64::from(classes.values().map(|counts| counts.images).max().unwrap_or(0));
@@ -43,7 +49,9 @@ pub fn mirror_is_safe(
     let keeps = |counts: &Counts| {
         counts.right < CLASS_IMAGES || f64::from(counts.right_mirrored) >= KEPT_OF_CLASS * f64::from(counts.right)
     };
-    lead > by_chance && sum(|counts| counts.right_mirrored) - guessed >= KEPT * lead && classes.values().all(keeps)
+    let lost = lead - (sum(|counts| counts.right_mirrored) - guessed);
+    let lost_by_chance = LOST_BY_CHANCE * sum(|counts| counts.differing).sqrt();
+    lead > by_chance && lost <= (1.0 - KEPT) * lead + lost_by_chance && classes.values().all(keeps)
 }
 
 #[cfg(test)]

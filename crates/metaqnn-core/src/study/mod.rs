@@ -1,11 +1,13 @@
 //! Studies: trials, ask and tell, and what is stored of them.
 
+mod budget_plan;
 mod candidates;
 mod confidence;
 mod ensemble;
 mod exhaustion;
 mod final_plan;
 pub(crate) mod generators;
+mod known_networks;
 mod mirror;
 mod network_time;
 mod predicted_class;
@@ -15,10 +17,12 @@ mod stopping;
 mod study;
 mod trial;
 
-pub use candidates::{FinishedNetwork, choose_candidates};
+pub use budget_plan::{BudgetPlan, Means, fastest_known, images_seen};
+pub use candidates::{FinishedNetwork, best_candidate, choose_candidates};
 pub use confidence::wilson_interval;
 pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
+pub use known_networks::known_network;
 pub use mirror::mirror_is_safe;
 pub use network_time::fast_training_microseconds;
 pub use predicted_class::{balanced_accuracy, predicted_class};

@@ -110,6 +110,8 @@ pub struct CandidateRecord {
     pub train_seconds: f64,
     /// As in [`CandidateEvaluation`].
     pub mirror_is_safe: Option<bool>,
+    /// The same of turned ones. Studies of earlier versions do not have it.
+    pub turning_is_safe: Option<bool>,
     /// Class probabilities of the validation images after the last step, images × classes; empty where they were not kept.
     #[serde(skip)]
     pub probabilities: Vec<f32>,
@@ -118,13 +120,14 @@ pub struct CandidateRecord {
 impl CandidateRecord {
     /// What is kept of the evaluation of a candidate.
     pub fn new(trial: TrialNumber, result: CandidateEvaluation) -> Self {
-        let CandidateEvaluation { evaluation, mirror_is_safe, probabilities } = result;
+        let CandidateEvaluation { evaluation, mirror_is_safe, turning_is_safe, probabilities } = result;
         CandidateRecord {
             trial,
             valid_accuracy: evaluation.outcome.valid_accuracy().map(|accuracy| accuracy.value()),
             epochs: evaluation.epochs,
             train_seconds: evaluation.train_seconds,
             mirror_is_safe,
+            turning_is_safe,
             probabilities,
         }
     }

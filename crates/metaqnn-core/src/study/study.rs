@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::exhaustion::Exhaustion;
 use super::generators::{of_ask, of_tell, trial_seed};
+use super::known_networks::known_network;
 use super::record::{EventKind, EventRecord, Transition, TrialRecord};
 use super::trial::{Evaluation, Failure, Outcome, TrialNumber};
 use crate::agent::{Agent, DecisionProcess, Novelty, QTable, Reward, Situation, new_agent};
@@ -25,6 +26,8 @@ pub struct Study {
     settings: Settings,
     space: SearchSpace,
     agent: Box<dyn Agent<SearchSpace> + Send>,
+    /// What is tried before the agent is asked.
+    first_networks: Vec<Architecture>,
     seed: u64,
     /// Trial and reward of every architecture that was finished; the reward is `None` where the agent was not told.
     known: HashMap<Arc<Architecture>, (TrialNumber, Option<Reward>)>,
@@ -96,7 +99,13 @@ impl Study {
     /// A study in which nothing has happened.
     pub fn new(settings: Settings, space: SearchSpace, seed: u64) -> Self {
         let agent = new_agent(settings.search.agent, &settings.agent);
+        let texts = match settings.search.agent {
+            AgentName::Paper | AgentName::Random => &[],
+            _ => settings.search.first_networks.as_slice(),
+        };
+        let first_networks = texts.iter().filter_map(|text| known_network(text, space.classes()).ok()).collect();
         Study {
+            first_networks,
             settings,
             space,
             agent,
@@ -127,6 +136,11 @@ impl Study {
     /// Trials that failed, those over a limit not counted.
     pub fn failed(&self) -> u64 {
         self.failed
+    }
+
+    /// The networks that are tried before the agent is asked, in the order of the settings, whether they are in the space or not.
+    pub fn first_networks(&self) -> &[Architecture] {
+        &self.first_networks
     }
 
     /// Trials in training.
@@ -203,6 +217,9 @@ impl Study {
         generator: &mut ChaCha8Rng,
         goes_on: &dyn Fn() -> bool,
     ) -> Option<(Vec<BuildAction>, Architecture)> {
+        if let Some(first) = self.first_network() {
+            return Some(first);
+        }
         let training = self.pending.values().filter_map(|asked| self.space.actions(&asked.architecture).ok());
         let pending: Vec<Vec<BuildAction>> = training.chain(self.lost.iter().cloned()).collect();
         let is_within = |architecture: &Architecture| self.over_limit(architecture).is_none();
@@ -226,6 +243,17 @@ impl Study {
             over_limit = Some((actions, architecture));
         }
         over_limit
+    }
+
+    /// The next of the networks that are tried before the agent is asked.
+    fn first_network(&self) -> Option<(Vec<BuildAction>, Architecture)> {
+        let untried = |network: &&Architecture| {
+            !self.known.contains_key(*network)
+                && !self.in_training.contains(*network)
+                && self.over_limit(network).is_none()
+        };
+        let mut untried = self.first_networks.iter().filter(untried);
+        untried.find_map(|network| Some((self.space.actions(network).ok()?, network.clone())))
     }
 
     /// Tells what came of a trial in training; the agent learns, and the event is to be stored. `None` for a trial that is

@@ -5,7 +5,7 @@ use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::settings::{Preset, SearchSettings, Settings};
 use metaqnn_core::space::LayerKind::{self, Convolution, FullyConnected, GlobalAveragePool, MaxPool, Softmax, Start};
 use metaqnn_core::space::{SearchSpace, SpaceSettings};
-use metaqnn_core::study::fast_training_microseconds;
+use metaqnn_core::study::{BudgetPlan, Means, fast_training_microseconds};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -29,45 +29,36 @@ fn assert_only(found: &[String], path: &str, part: &str) {
 #[test]
 fn the_budget_decides_how_large_networks_may_be() {
     let mut settings = preset(Preset::Quick, "cifar10");
-    settings.search.budget_seconds = 600.0;
+    settings.search.first_networks.clear();
     settings.final_phase.budget_share = 0.5;
     settings.final_phase.candidates = 1;
     settings.limits.final_epochs = 20;
+    let space =
+        SearchSpace::new(settings.space.clone(), MapShape::new(3, 32, 32), 10).expect("the preset's space is sound");
+    let limit = |settings: &Settings, images, threads, slowness, least| {
+        let means = Means { images, validated: 2_000, seconds: 600.0, threads, slowness };
+        BudgetPlan::new(settings, &space, least, means).train_microseconds
+    };
     // 300 s of 2 threads over 20 passes of 50,000 images.
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), Some(600));
-    assert_eq!(settings.microseconds_within_budget(50_000, 1, 1.0, 0), Some(300));
-    assert_eq!(
-        settings.microseconds_within_budget(1_000_000_000, 1, 1.0, 0),
-        Some(1),
-        "no limit is 0, which would be none"
-    );
-    assert_eq!(settings.microseconds_within_budget(100_000, 2, 1.0, 0), Some(300));
-    assert_eq!(
-        settings.microseconds_within_budget(1_500, 2, 1.0, 0),
-        Some(600),
-        "few images are passed over more often"
-    );
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 700), Some(700), "no network would be left");
-    assert_eq!(
-        settings.microseconds_within_budget(50_000, 2, 1.5, 0),
-        Some(400),
-        "a machine that needs half as long again"
-    );
+    assert_eq!(limit(&settings, 50_000, 2, 1.0, 0), 600);
+    assert_eq!(limit(&settings, 50_000, 1, 1.0, 0), 300);
+    assert_eq!(limit(&settings, 1_000_000_000, 1, 1.0, 0), 1, "no limit is 0, which would be none");
+    assert_eq!(limit(&settings, 100_000, 2, 1.0, 0), 300);
+    assert_eq!(limit(&settings, 12_500, 2, 1.0, 0), 1200, "few images are seen more often each, but fewer in all");
+    assert_eq!(limit(&settings, 50_000, 2, 1.0, 700), 700, "no network would be left");
+    assert_eq!(limit(&settings, 50_000, 2, 1.5, 0), 400, "a machine that needs half as long again");
     // A fifth of the time goes to choosing.
     settings.final_phase.candidates = 4;
     settings.final_phase.candidates_share = 0.2;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), Some(480));
-    settings.limits.train_microseconds = 481;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), Some(480));
-    settings.limits.train_microseconds = 480;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), None, "a limit that is as low stays");
-    settings.limits.train_microseconds = 0;
+    assert_eq!(limit(&settings, 50_000, 2, 1.0, 0), 480);
+    settings.limits.train_microseconds = 400;
+    assert_eq!(limit(&settings, 50_000, 2, 1.0, 0), 400, "a lower limit stays");
     settings.limits.final_epochs = 0;
-    assert_eq!(settings.microseconds_within_budget(50_000, 2, 1.0, 0), None);
+    assert!(!settings.budget_limits_networks());
     let without_budget = preset(Preset::Quick, "cifar10");
     let without_budget =
         Settings { search: SearchSettings { budget_seconds: 0.0, ..without_budget.search }, ..without_budget };
-    assert_eq!(without_budget.microseconds_within_budget(50_000, 2, 1.0, 0), None);
+    assert!(!without_budget.budget_limits_networks());
 }
 
 #[test]

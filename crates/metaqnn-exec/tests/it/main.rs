@@ -52,7 +52,13 @@ fn pool(folder: &Path, script: &str, workers: usize) -> WorkerPool {
 
 fn job(trial: u64) -> Job {
     let architecture = "[C(16,3,1), SM(10)]".parse().unwrap();
-    Job::Trial(TrialJob { trial: TrialNumber(trial), architecture, seed: 7 + trial, stop: None })
+    Job::Trial(TrialJob {
+        trial: TrialNumber(trial),
+        architecture,
+        seed: 7 + trial,
+        stop: None,
+        time_limit_seconds: None,
+    })
 }
 
 /// The next event that is an evaluation.

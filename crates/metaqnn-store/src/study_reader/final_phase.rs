@@ -16,7 +16,7 @@ impl StudyReader {
     /// When the file cannot be read.
     pub fn candidates(&self) -> Result<Vec<CandidateRecord>, StoreError> {
         let sql = "
-            SELECT trial, valid_accuracy, epochs, train_seconds, mirror_is_safe
+            SELECT trial, valid_accuracy, epochs, train_seconds, mirror_is_safe, turning_is_safe
             FROM candidate ORDER BY valid_accuracy DESC NULLS LAST, trial";
         let mut candidates = Vec::new();
         self.visit(sql, [], |row| {
@@ -26,6 +26,7 @@ impl StudyReader {
                 epochs: row.get("epochs")?,
                 train_seconds: row.get("train_seconds")?,
                 mirror_is_safe: row.get("mirror_is_safe")?,
+                turning_is_safe: row.get("turning_is_safe")?,
                 probabilities: Vec::new(),
             });
             Ok(true)

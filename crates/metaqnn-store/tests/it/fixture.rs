@@ -46,6 +46,8 @@ fn studies_of_every_schema_are_read() {
         let mut candidates = [samples::candidate_record(100, Some(0.1 + 0.2)), samples::candidate_record(86, None)];
         // Whether images may be mirrored came with schema 7.
         candidates[0].mirror_is_safe = candidates[0].mirror_is_safe.filter(|_| schema >= 7);
+        // And whether they may be turned with schema 9.
+        candidates[0].turning_is_safe = candidates[0].turning_is_safe.filter(|_| schema >= 9);
         assert_eq!(study.candidates().unwrap(), if schema >= 3 { candidates.to_vec() } else { Vec::new() });
         // It came with schema 4.
         let plan = [samples::planned_training(100), samples::planned_training(86)];

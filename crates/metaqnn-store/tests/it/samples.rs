@@ -130,6 +130,7 @@ pub(crate) fn candidate_record(trial: u64, valid_accuracy: Option<f64>) -> Candi
         epochs: 2,
         train_seconds: 3.25,
         mirror_is_safe: valid_accuracy.map(|accuracy| accuracy < 0.5),
+        turning_is_safe: valid_accuracy.map(|accuracy| accuracy >= 0.5),
         probabilities: Vec::new(),
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Clock {
     /// Time in the processes before.
     before: Duration,
     limit: Option<Duration>,
+    /// Whether the training goes on until the limit, however many epochs that makes.
+    is_stretched: bool,
 }
 
 impl Clock {
@@ -40,11 +42,12 @@ impl Clock {
 
     /// Of one that had gone on for the time `before`.
     pub(super) fn going_on(limit: Option<TimeLimit>, before: Duration) -> Self {
+        let is_stretched = matches!(limit, Some(TimeLimit::InAll(_) | TimeLimit::FromNow(_)));
         let limit = limit.map(|limit| match limit {
             TimeLimit::InAll(limit) => limit,
-            TimeLimit::FromNow(limit) => before.saturating_add(limit),
+            TimeLimit::FromNow(limit) | TimeLimit::AtMost(limit) => before.saturating_add(limit),
         });
-        Clock { begin: Instant::now(), before, limit }
+        Clock { begin: Instant::now(), before, limit, is_stretched }
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -267,7 +270,7 @@ impl<'a> Attempt<'a> {
             if !train_loss.is_finite() {
                 return Ok(self.not_finite(epoch));
             }
-            let last = out_of_time || (clock.limit.is_none() && epoch + 1 >= epochs);
+            let last = out_of_time || (!clock.is_stretched && epoch + 1 >= epochs);
             let mut valid_accuracy = 0.0;
             if task.valid.is_some() {
                 valid_accuracy = self.look();
@@ -312,12 +315,15 @@ impl<'a> Attempt<'a> {
 
     /// Share of this try that is over, in [0, 1].
     fn progress(&self, clock: Clock, total_steps: usize) -> f64 {
-        match clock.limit {
-            None => self.steps as f64 / total_steps.max(1) as f64,
-            Some(limit) => {
-                let all = limit.saturating_sub(self.begin).as_secs_f64();
-                if all > 0.0 { (self.elapsed(clock).as_secs_f64() / all).min(1.0) } else { 1.0 }
-            }
+        let in_time = clock.limit.map(|limit| {
+            let all = limit.saturating_sub(self.begin).as_secs_f64();
+            if all > 0.0 { (self.elapsed(clock).as_secs_f64() / all).min(1.0) } else { 1.0 }
+        });
+        let in_steps = self.steps as f64 / total_steps.max(1) as f64;
+        match in_time {
+            None => in_steps,
+            Some(in_time) if clock.is_stretched => in_time,
+            Some(in_time) => in_steps.max(in_time).min(1.0),
         }
     }
 

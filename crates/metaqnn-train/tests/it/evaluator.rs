@@ -9,7 +9,7 @@ use metaqnn_core::ports::{
 use metaqnn_core::settings::{AugmentationChoice, Schedule, TrainingSettings};
 use metaqnn_core::study::{Failure, Outcome, PruneReason, TrialNumber};
 use metaqnn_data::{DataSet, ImageShape, LabelledImages};
-use metaqnn_train::{Learner, NetworkEvaluator, augmentation, map_shape, normalizer, parse_device};
+use metaqnn_train::{Learner, NetworkEvaluator, Shown, augmentation, map_shape, normalizer, parse_device};
 
 use crate::settings::{digits, plain};
 
@@ -35,7 +35,13 @@ fn evaluator(settings: TrainingSettings) -> NetworkEvaluator {
 }
 
 fn job(seed: u64) -> TrialJob {
-    TrialJob { trial: TrialNumber(1), architecture: NETWORK.parse().unwrap(), seed, stop: None }
+    TrialJob {
+        trial: TrialNumber(1),
+        architecture: NETWORK.parse().unwrap(),
+        seed,
+        stop: None,
+        time_limit_seconds: None,
+    }
 }
 
 #[test]
@@ -150,21 +156,25 @@ fn a_candidate_shows_whether_images_may_be_mirrored() {
         let mut evaluator = NetworkEvaluator::new("cpu", data, settings.clone(), settings.clone()).unwrap();
         let (architecture, length) = (NETWORK.parse().unwrap(), CandidateLength::Epochs(3));
         let job = CandidateJob { trial: TrialNumber(1), architecture, seed: 3, length, checkpoint: None };
-        evaluator.evaluate_candidate(&job, &mut |_| {}).unwrap().mirror_is_safe
+        let shown = evaluator.evaluate_candidate(&job, &mut |_| {}).unwrap();
+        (shown.mirror_is_safe, shown.turning_is_safe)
     };
-    let is_mirrored = |data: &DataSet, shown| augmentation(data, &settings, shown).unwrap().mirror;
+    let changes = |data: &DataSet, mirror, turning| augmentation(data, &settings, Shown { mirror, turning }).unwrap();
+    let is_mirrored = |data: &DataSet, shown| changes(data, shown, None).mirror;
     let digits = digits();
-    assert_eq!(shown(&digits, &settings), None, "of these it is known");
+    assert_eq!(shown(&digits, &settings), (None, None), "of these it is known");
     assert!(!is_mirrored(&digits, Some(true)));
 
     let mut own = DataSet { mirror_is_safe: None, ..(*digits).clone() };
-    assert_eq!(shown(&own, &settings), Some(false));
-    assert_eq!(shown(&own, &random_settings()), None, "what is done is said by name");
+    assert_eq!(shown(&own, &settings), (Some(false), Some(false)));
+    assert_eq!(shown(&own, &random_settings()), (None, None), "what is done is said by name");
     for images in [&mut own.train, &mut own.valid] {
         let mirrored = images.mirrored();
         images.pixels.iter_mut().zip(mirrored.pixels).for_each(|(pixel, other)| *pixel = (*pixel).max(other));
     }
-    assert_eq!(shown(&own, &settings), Some(true), "each is its own mirror image");
+    assert_eq!(shown(&own, &settings).0, Some(true), "each is its own mirror image");
+    assert!(changes(&own, None, Some(true)).turn && !changes(&own, Some(true), None).turn);
+    assert!(!changes(&digits, None, Some(true)).turn);
     assert!(is_mirrored(&own, Some(true)) && !is_mirrored(&own, Some(false)) && !is_mirrored(&own, None));
 }
 
@@ -174,7 +184,7 @@ fn images_are_shifted_by_what_fits_their_side_or_by_what_was_asked_for() {
         let shape = ImageShape { channels: 1, height: side, width: 2 * side };
         let data = DataSet { train: LabelledImages::empty(shape), ..(*digits()).clone() };
         let settings = TrainingSettings { augmentation: choice, max_shift, ..plain() };
-        augmentation(&data, &settings, None).map(|augmentation| augmentation.shift)
+        augmentation(&data, &settings, Shown::default()).map(|augmentation| augmentation.shift)
     };
     let (shifted, warped) = (AugmentationChoice::MirrorAndShift, AugmentationChoice::Warp);
     assert_eq!([8, 28, 32, 224].map(|side| shift(side, shifted, 0).unwrap()), [1, 2, 3, 22]);
@@ -185,7 +195,16 @@ fn images_are_shifted_by_what_fits_their_side_or_by_what_was_asked_for() {
 
 fn final_job(time_limit_seconds: Option<f64>) -> FinalJob {
     let (trial, architecture) = (TrialNumber(1), NETWORK.parse().unwrap());
-    FinalJob { trial, architecture, seed: 3, time_limit_seconds, epochs: None, mirror_is_safe: None, checkpoint: None }
+    FinalJob {
+        trial,
+        architecture,
+        seed: 3,
+        time_limit_seconds,
+        epochs: None,
+        mirror_is_safe: None,
+        turning_is_safe: None,
+        checkpoint: None,
+    }
 }
 
 #[test]

@@ -23,6 +23,15 @@ const RESTART: RestartSettings = RestartSettings {
 
 /// Trains on images that are easy to tell apart; also gives the learning rates of the restarts.
 fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &LabelledImages) -> (Training, Vec<f64>) {
+    run_within(None, settings, train_images, valid)
+}
+
+fn run_within(
+    time_limit: Option<TimeLimit>,
+    settings: &TrainingSettings,
+    train_images: &LabelledImages,
+    valid: &LabelledImages,
+) -> (Training, Vec<f64>) {
     let architecture = "[C(4,3,1), SM(2)]".parse().unwrap();
     let graph = Graph::new(&architecture, MapShape::new(1, 6, 6), settings.network_options()).unwrap();
     let mut rates = Vec::new();
@@ -35,7 +44,7 @@ fn run(settings: &TrainingSettings, train_images: &LabelledImages, valid: &Label
         augmentation: None,
         seed: 1,
         stop: None,
-        time_limit: None,
+        time_limit,
         epochs: None,
         checkpoint: None,
         device: &parse_device("cpu").unwrap(),
@@ -195,9 +204,25 @@ fn a_training_with_a_time_limit_goes_on_after_a_kill() {
         match limit {
             TimeLimit::InAll(_) => assert!((0.9..2.5).contains(&in_all) && now < in_all - 0.1, "{now} of {in_all}"),
             TimeLimit::FromNow(_) => assert!((0.4..2.0).contains(&now) && now < in_all - 0.1, "{now} of {in_all}"),
+            TimeLimit::AtMost(_) => unreachable!("not tried here"),
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_training_that_may_take_only_so_long_hurries_to_its_end_or_is_as_without_a_limit() {
+    let (images, valid) = (light_and_dark(256), light_and_dark(64));
+    let settings = TrainingSettings { restart: RESTART, ..plain() };
+    let run = |settings: &TrainingSettings, limit| run_within(limit, settings, &images, &valid).0;
+    let free = run(&settings, None);
+    let limited = run(&settings, Some(TimeLimit::AtMost(Duration::from_secs(600))));
+    assert_eq!(free.curve, limited.curve, "there is time enough");
+    let endless = TrainingSettings { epochs: 1_000_000, ..settings };
+    let begin = std::time::Instant::now();
+    let cut = run(&endless, Some(TimeLimit::AtMost(Duration::from_millis(400))));
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(cut.end == TrainingEnd::Complete && cut.epochs > 1 && cut.epochs < 1_000_000, "{} epochs", cut.epochs);
 }
 
 #[test]
