@@ -247,10 +247,10 @@ mod tests {
     fn newer_schemas_are_refused_naming_both_versions() {
         let (_folder, path, connection) = schema_1();
         migrate(&GROWN, &connection, &path, 1).unwrap();
-        connection.execute("UPDATE schema_history SET schema = 9, version = '7.8.9' WHERE schema = 3", []).unwrap();
-        connection.pragma_update(None, "user_version", 9).unwrap();
+        connection.execute("UPDATE schema_history SET schema = 999, version = '7.8.9' WHERE schema = 3", []).unwrap();
+        connection.pragma_update(None, "user_version", 999).unwrap();
         let error = Schema::CURRENT.check(&connection, &path).unwrap_err().to_string();
-        let versions = format!("its schema is 9, this metaqnn knows schemas up to {SCHEMA_VERSION}");
+        let versions = format!("its schema is 999, this metaqnn knows schemas up to {SCHEMA_VERSION}");
         assert!(error.contains(&versions), "{error}");
         assert!(error.contains("written by metaqnn 7.8.9: update"), "{error}");
         connection.pragma_update(None, "user_version", 0).unwrap();

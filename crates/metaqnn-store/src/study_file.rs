@@ -131,9 +131,10 @@ impl StudyFile {
             return Err(StoreError::NotPermitted { path, action: "write to the study", reason });
         }
         check_log(&connection, &path)?;
-        sync_folders(&connection).map_err(failed)?;
         let reader = StudyReader::new(path.clone(), connection)?;
         let found = Schema::CURRENT.check(&reader.connection, &path)?;
+        // After the check: it reads the tables' definitions, which are damaged where the file was cut off.
+        sync_folders(&reader.connection).map_err(failed)?;
         if found != Schema::CURRENT.version() {
             Schema::CURRENT.migrate(&reader.connection, &path, found)?;
             // Rows of before there were checksums, or that only this schema has.

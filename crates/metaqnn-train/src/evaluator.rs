@@ -310,8 +310,9 @@ pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Shown) -
         }
     };
     // Of the known data sets none may be turned; nobody has to show that.
-    let turn =
-        data.source.is_none() && shown.turning == Some(true) && settings.augmentation == AugmentationChoice::Auto;
+    let turn = data.mirror_is_safe.is_none()
+        && shown.turning == Some(true)
+        && settings.augmentation == AugmentationChoice::Auto;
     let augmentation = Augmentation { turn, ..augmentation };
     (!augmentation.is_none()).then_some(augmentation)
 }

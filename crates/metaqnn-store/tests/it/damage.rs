@@ -64,13 +64,13 @@ fn a_newer_schema_is_refused_by_both() {
     // What a later version may do: all tables but the history are its own affair.
     connection
         .execute_batch(
-            "DROP TABLE event; PRAGMA user_version = 9; INSERT INTO schema_history (schema, version) VALUES (9, '4.5.6');",
+            "DROP TABLE event; PRAGMA user_version = 999; INSERT INTO schema_history (schema, version) VALUES (999, '4.5.6');",
         )
         .unwrap();
     drop(connection);
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: SCHEMA_VERSION, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 999, known: SCHEMA_VERSION, .. }), "{error}");
     assert!(error.to_string().contains("written by metaqnn 4.5.6: update metaqnn"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
