@@ -266,7 +266,8 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     let real = real(file);
     let mut disk = disk();
     let disk = disk.as_mut().unwrap();
-    (disk.open.remove(&(file as usize)), disk.methods.remove(&(file as usize)));
+    disk.open.remove(&(file as usize));
+    disk.methods.remove(&(file as usize));
     // SAFETY: the arguments of this call and of those below are those that SQLite gave, for a file of the real layer.
     unsafe { (real.xClose.unwrap())(file) }
 }
