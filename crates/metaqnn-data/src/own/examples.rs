@@ -75,7 +75,7 @@ pub(super) struct Example {
 }
 
 /// Labelled images of one shape.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Examples {
     pub(super) shape: ImageShape,
     /// NCHW, one for each of `examples`.

@@ -10,6 +10,7 @@ use super::decode::{ListedFile, decode};
 use super::examples::{Classes, Examples, Split};
 use super::findings::Findings;
 use super::{count, extension, first_few, reason_of};
+use crate::error::{DataError, Problem};
 use crate::image_file::is_image_extension;
 use crate::resize::ImageSize;
 
@@ -119,6 +120,50 @@ impl Listing<'_> {
     }
 }
 
+/// The images in a folder and below it, for who labels nothing: what hides, as systems leave it behind, is passed over, as it is in
+/// a folder of class folders.
+///
+/// # Errors
+/// [`DataError::Unusable`] where the folder cannot be read.
+pub fn list_images(folder: &Path) -> Result<ImageList, DataError> {
+    let mut findings = Findings::default();
+    let mut list = ImageList::default();
+    list.add(folder, 0, &mut findings);
+    match findings.problems {
+        problems if list.images.is_empty() && !problems.is_empty() => {
+            Err(DataError::Unusable { path: folder.to_owned(), problems })
+        }
+        problems => Ok(ImageList { problems, ..list }),
+    }
+}
+
+/// What [`list_images`] finds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageList {
+    /// The images: those of a folder before those of the folders in it, each sorted by name.
+    pub images: Vec<PathBuf>,
+    /// Files that are no images, and folders that lie too deep or are links.
+    pub left_out: Vec<PathBuf>,
+    /// Folders that could not be read.
+    pub problems: Vec<Problem>,
+}
+
+impl ImageList {
+    fn add(&mut self, folder: &Path, depth: usize, findings: &mut Findings) {
+        let contents = Contents::of(folder, findings);
+        self.images.extend(contents.images);
+        self.left_out.extend(contents.others);
+        for inner in contents.folders {
+            // A link to a folder above would go round for ever.
+            if depth < DEEPEST && !inner.is_symlink() {
+                self.add(&inner, depth + 1, findings);
+            } else {
+                self.left_out.push(inner);
+            }
+        }
+    }
+}
+
 /// What lies in a folder, each sorted by name; without what systems leave behind.
 #[derive(Default)]
 struct Contents {
@@ -162,4 +207,33 @@ impl Contents {
         contents.others.sort();
         contents
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_listed_below_a_folder_and_what_hides_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("b/c")).unwrap();
+        fs::create_dir(root.join(".cache")).unwrap();
+        for name in ["2.png", "1.jpg", "b/c/3.webp", "notes.txt", ".DS_Store", "._1.jpg", ".cache/4.png", "Thumbs.db"] {
+            fs::write(root.join(name), PNG).unwrap();
+        }
+        fs::write(root.join("notes.txt"), "no image").unwrap();
+        let list = list_images(root).unwrap();
+        let names = |paths: &[PathBuf]| -> Vec<String> {
+            paths.iter().map(|path| within(root, path).display().to_string()).collect()
+        };
+        assert_eq!(names(&list.images), ["1.jpg", "2.png", "b/c/3.webp"]);
+        assert_eq!(names(&list.left_out), ["notes.txt"]);
+        assert!(list.problems.is_empty());
+        let error = list_images(&root.join("none")).unwrap_err().to_string();
+        assert!(error.contains("there is no such file or folder"), "{error}");
+    }
+
+    /// The beginning of one.
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 }

@@ -6,6 +6,7 @@
 //! - `image_folder`, `csv_table`, `arrays`: one kind of data each; `array_file` is one array of the last;
 //! - `decode`: many image files at once; `crate::image_file` is one of them;
 //! - `pixel_values`: from stored numbers to bytes;
+//! - `evaluation`: [`load_for_evaluation`], labelled images to measure a model on;
 //! - `division`: training, validation and test images, where they are not given, and images that occur twice.
 
 mod array_file;
@@ -13,6 +14,7 @@ mod arrays;
 mod csv_table;
 mod decode;
 mod division;
+mod evaluation;
 mod examples;
 mod findings;
 mod image_folder;
@@ -23,6 +25,9 @@ use std::path::Path;
 use crate::data_set::DataSet;
 use crate::error::{DataError, Problem};
 use crate::resize::ImageSize;
+
+pub use self::evaluation::{EvaluationData, MeasuredPart, load_for_evaluation};
+pub use self::image_folder::{ImageList, list_images};
 
 use self::examples::Examples;
 use self::findings::Findings;
