@@ -14,7 +14,7 @@ const SAMPLED_CURVES: usize = 20;
 
 /// The learning curves of the best networks and of a sample; `None` where none has a curve.
 pub(crate) fn of_study(study: &StudyView) -> Result<Option<Figure>, ReportError> {
-    let best = study.best(BEST_CURVES);
+    let best: Vec<&StoredTrial> = study.best(BEST_CURVES).iter().map(|ranked| ranked.trial).collect();
     // Trial seeds are random, so those with the smallest seeds are a random sample, and the same one every time.
     let mut sample: Vec<&StoredTrial> = study.models().collect();
     sample.sort_by_key(|trial| trial.record.seed);

@@ -27,4 +27,4 @@ pub use error::ReportError;
 pub use figure::Figure;
 pub use q_table_view::{QEntry, q_table};
 pub use report::Report;
-pub use study_view::StudyView;
+pub use study_view::{Ranked, StudyView};

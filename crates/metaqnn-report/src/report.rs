@@ -101,25 +101,48 @@ impl Report {
     /// When a file cannot be written.
     pub fn write_figures(&self, folder: &Path) -> Result<usize, ReportError> {
         let mut written = 0;
-        for (number, chapter) in (1..).zip(&self.chapters) {
-            let folder = match self.chapters.len() {
-                1 => folder.to_path_buf(),
-                // Studies of one name may lie in several folders.
-                _ => folder.join(format!("{number}-{}", chapter.study.name())),
-            };
-            written += write_all(&folder, &chapter.figures)?;
+        for (folder, figures) in self.figure_folders(folder) {
+            fs::create_dir_all(&folder).map_err(|source| ReportError::Write { path: folder.clone(), source })?;
+            for figure in figures {
+                write_whole(&svg_path(&folder, figure), &figure.standalone_svg())?;
+                write_whole(&csv_path(&folder, figure), &figure.csv)?;
+            }
+            written += figures.len();
         }
-        Ok(written + write_all(folder, self.comparison.as_slice())?)
+        Ok(written)
+    }
+
+    /// The files that [`write_figures`](Self::write_figures) writes, and how each begins.
+    pub fn figure_files(&self, folder: &Path) -> Vec<(PathBuf, &str)> {
+        let folders = self.figure_folders(folder);
+        let mut files = Vec::new();
+        for (folder, figures) in folders {
+            for figure in figures {
+                files.push((svg_path(&folder, figure), "<svg"));
+                files.push((csv_path(&folder, figure), figure.csv.lines().next().unwrap_or_default()));
+            }
+        }
+        files
+    }
+
+    /// The folders of figures in `folder`, with what belongs there.
+    fn figure_folders(&self, folder: &Path) -> Vec<(PathBuf, &[Figure])> {
+        let of_chapter = |(number, chapter): (usize, &Chapter)| match self.chapters.len() {
+            1 => folder.to_path_buf(),
+            // Studies of one name may lie in several folders.
+            _ => folder.join(format!("{number}-{}", chapter.study.name())),
+        };
+        let chapters = (1..).zip(&self.chapters).map(|numbered| (of_chapter(numbered), numbered.1.figures.as_slice()));
+        chapters.chain([(folder.to_path_buf(), self.comparison.as_slice())]).collect()
     }
 }
 
-fn write_all(folder: &Path, figures: &[Figure]) -> Result<usize, ReportError> {
-    fs::create_dir_all(folder).map_err(|source| ReportError::Write { path: folder.into(), source })?;
-    for figure in figures {
-        write_whole(&folder.join(format!("{}.svg", figure.name)), &figure.standalone_svg())?;
-        write_whole(&folder.join(format!("{}.csv", figure.name)), &figure.csv)?;
-    }
-    Ok(figures.len())
+fn svg_path(folder: &Path, figure: &Figure) -> PathBuf {
+    folder.join(format!("{}.svg", figure.name))
+}
+
+fn csv_path(folder: &Path, figure: &Figure) -> PathBuf {
+    folder.join(format!("{}.csv", figure.name))
 }
 
 /// Writes under another name in the same folder first, so that a kill leaves no half of a file.
@@ -162,7 +185,7 @@ impl Chapter {
             @if !best.is_empty() {
                 h2 { "The best " (best.len()) }
                 (sections::best_table(study, &best, &|trial| html! { (trial) }))
-                ol.best { @for (rank, trial) in (1..).zip(&best) { (sections::best_entry(study, rank, trial)) } }
+                ol.best { @for ranked in &best { (sections::best_entry(study, ranked)) } }
                 p.soft { (sections::DRAWING) }
             }
             @if !self.figures.is_empty() {

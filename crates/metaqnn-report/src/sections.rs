@@ -8,7 +8,7 @@ use crate::figure::{self, Figure};
 use crate::figures::costs;
 use crate::figures::outcomes::{self, Fate};
 use crate::format::{count, date, duration, percent};
-use crate::study_view::{StudyView, valid_accuracy};
+use crate::study_view::{Ranked, StudyView, valid_accuracy};
 
 /// Stopped trials that are shown with the reason.
 const STOPPED: usize = 20;
@@ -62,8 +62,8 @@ pub(crate) fn sentences(study: &StudyView) -> Markup {
         @if let Some(last) = study.best_final() {
             @let (low, high) = costs::interval(last.test_accuracy, last.test_images).unwrap_or((0.0, 1.0));
             p {
-                "Trial " (last.trial) ", trained finally, has a test error of " strong { (percent(Some(1.0 - last.test_accuracy))) }
-                " on " (last.test_images) " images (95 % interval " (percent(Some(1.0 - high))) " to " (percent(Some(1.0 - low)))
+                "Trial " (last.trial) " was chosen and trained on all data: it gets " strong { (percent(Some(last.test_accuracy))) }
+                " of the " (last.test_images) " test images right (95 % interval " (percent(Some(low))) " to " (percent(Some(high)))
                 "). Test data had no part in choosing it."
             }
         }
@@ -71,46 +71,51 @@ pub(crate) fn sentences(study: &StudyView) -> Markup {
             @let (low, high) = costs::interval(ensemble.test_accuracy, ensemble.test_images).unwrap_or((0.0, 1.0));
             @let members: Vec<String> = ensemble.members.iter().map(ToString::to_string).collect();
             p {
-                "The ensemble of the trials " (members.join(", ")) " has a test error of "
-                strong { (percent(Some(1.0 - ensemble.test_accuracy))) } " (95 % interval " (percent(Some(1.0 - high))) " to "
-                (percent(Some(1.0 - low))) ")."
+                "The ensemble of the trials " (members.join(", ")) " gets "
+                strong { (percent(Some(ensemble.test_accuracy))) } " of them right (95 % interval " (percent(Some(low))) " to "
+                (percent(Some(high))) ")."
             }
         }
     }
 }
 
-/// Test error with its interval, where it was measured.
-pub(crate) fn test_error(study: &StudyView, trial: &StoredTrial) -> String {
+/// Test accuracy with its interval, where it was measured.
+pub(crate) fn test_accuracy(study: &StudyView, trial: &StoredTrial) -> String {
     let Some(record) = study.final_training(trial.record.trial) else { return "–".into() };
-    let error = percent(Some(1.0 - record.test_accuracy));
+    let accuracy = percent(Some(record.test_accuracy));
     match costs::interval(record.test_accuracy, record.test_images) {
-        Some((low, high)) => format!("{error} ({:.2}–{:.2})", 100.0 * (1.0 - high), 100.0 * (1.0 - low)),
-        None => error,
+        Some((low, high)) => format!("{accuracy} ({:.2}–{:.2})", 100.0 * low, 100.0 * high),
+        None => accuracy,
     }
 }
 
 /// The best networks, a row each; `link` writes the number of a trial.
-pub(crate) fn best_table(study: &StudyView, best: &[&StoredTrial], link: &dyn Fn(TrialNumber) -> Markup) -> Markup {
+pub(crate) fn best_table(study: &StudyView, best: &[Ranked<'_>], link: &dyn Fn(TrialNumber) -> Markup) -> Markup {
     html! {
         div.scroll { table {
             thead { tr {
-                th { "rank" } th { "trial" } th { "validation error" } th { "test error (95 % interval)" } th { "parameters" }
+                th { "rank" } th { "trial" } th { "validation accuracy" } th { "test accuracy (95 % interval)" } th { "parameters" }
                 th { "FLOPs" } th { "epochs" } th { "training" }
             } }
-            tbody { @for (rank, trial) in (1..).zip(best) { @let record = &trial.record; tr {
-                td { (rank) } td { (link(record.trial)) } td { (percent(valid_accuracy(trial).map(|a| 1.0 - a))) }
-                td { (test_error(study, trial)) } td { (count(record.params)) } td { (count(record.flops)) }
+            tbody { @for Ranked { rank, trial, chosen } in best { @let record = &trial.record; tr {
+                td { (rank) @if *chosen { " ★" } } td { (link(record.trial)) } td { (percent(valid_accuracy(trial))) }
+                td { (test_accuracy(study, trial)) } td { (count(record.params)) } td { (count(record.flops)) }
                 td { (record.evaluation.epochs) } td { (duration(record.evaluation.train_seconds)) }
             } } }
         } }
+        @if best.iter().any(|ranked| ranked.chosen) { p.soft { (CHOSEN) } }
     }
 }
 
+/// What the star in a table means.
+const CHOSEN: &str = "★ The network that was chosen among longer trained candidates, or else as the best, and trained on all data.                       The rank is that by the validation accuracy in the search.";
+
 /// One of the best networks, drawn.
-pub(crate) fn best_entry(study: &StudyView, rank: usize, trial: &StoredTrial) -> Markup {
+pub(crate) fn best_entry(study: &StudyView, ranked: &Ranked<'_>) -> Markup {
+    let trial = ranked.trial;
     html! {
         li {
-            h3 { (rank) ". Trial " (trial.record.trial) }
+            h3 { (ranked.rank) ". Trial " (trial.record.trial) @if ranked.chosen { " ★" } }
             div.scroll { (PreEscaped(figure::network(study, &trial.record.architecture))) }
             code { (trial.record.architecture.to_string()) }
         }

@@ -187,29 +187,52 @@ impl StudyView {
         self.trials.iter().filter(|trial| trial.record.evaluation.outcome.counts_as_model())
     }
 
-    /// The `n` trials of the best validation accuracy, the best first, at equal accuracy the earlier trial first.
-    pub fn best(&self, n: usize) -> Vec<&StoredTrial> {
+    /// The best networks, at most `n`: first the one that was chosen and trained on all data, where there is one, then the others by
+    /// their rank.
+    pub fn best(&self, n: usize) -> Vec<Ranked<'_>> {
+        let chosen = self.best_final().map(|record| record.trial);
+        let mut best: Vec<Ranked<'_>> = (1..)
+            .zip(self.ranked())
+            .map(|(rank, trial)| Ranked { rank, trial, chosen: Some(trial.record.trial) == chosen })
+            .collect();
+        // Stable: the others keep their order.
+        best.sort_by_key(|ranked| !ranked.chosen);
+        best.truncate(n);
+        best
+    }
+
+    /// The trials that learned, the best validation accuracy first, at equal accuracy the earlier trial first.
+    pub fn ranked(&self) -> Vec<&StoredTrial> {
         let mut learned: Vec<&StoredTrial> =
             self.trials.iter().filter(|trial| valid_accuracy(trial).is_some()).collect();
         learned.sort_by(|a, b| {
             let by_accuracy = valid_accuracy(b).partial_cmp(&valid_accuracy(a));
             by_accuracy.unwrap_or(std::cmp::Ordering::Equal).then(a.record.trial.cmp(&b.record.trial))
         });
-        learned.truncate(n);
         learned
     }
 
     /// The final training of the best network, by its validation as a candidate or else by that of its trial.
     pub fn best_final(&self) -> Option<&FinalRecord> {
         let of_candidates = self.candidates.iter().find_map(|candidate| self.final_training(candidate.trial));
-        of_candidates
-            .or_else(|| self.best(self.trials.len()).iter().find_map(|trial| self.final_training(trial.record.trial)))
+        of_candidates.or_else(|| self.ranked().iter().find_map(|trial| self.final_training(trial.record.trial)))
     }
 
     /// The final training of a trial.
     pub fn final_training(&self, trial: TrialNumber) -> Option<&FinalRecord> {
         self.finals.iter().find(|record| record.trial == trial)
     }
+}
+
+/// A network with its place among those that learned.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranked<'a> {
+    /// Its rank by validation accuracy in the search, from 1.
+    pub rank: usize,
+    /// Its trial.
+    pub trial: &'a StoredTrial,
+    /// Whether it is the one that was chosen and trained on all data.
+    pub chosen: bool,
 }
 
 /// Validation accuracy of a network that learned.

@@ -5,12 +5,14 @@
 //! - `watch`: a thread a study looks every quarter of a second whether its files have changed and reads what is new.
 //! - `draw`: a second one replays the log for the Q-values and draws the figures.
 //! - `guard`: who is answered, and the headers of every answer.
+//! - `connections`: how many browsers are answered at a time, and how long one may say nothing.
 //! - `routes`: which address shows what; `events`: what tells pages that something has changed.
 //! - `page`: what all pages have in common; `study_page`, `trial_table`, `trial_page`, `q_map`, `overview`: the pages.
 //!
 //! A page is whole as it is sent, and works without scripts. With them, each element that has `data-part` is replaced by what is
 //! at that address whenever the server says that its state has changed: see `live.js`.
 
+mod connections;
 mod draw;
 mod events;
 mod guard;
@@ -148,7 +150,8 @@ impl LiveView {
         let routes = routes::router(self.site);
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(self.listener).map_err(LiveError::Server)?;
-            axum::serve(listener, routes).await.map_err(LiveError::Server)
+            connections::serve(&listener, &routes).await;
+            Ok(())
         })
     }
 }

@@ -40,8 +40,7 @@ pub(crate) fn studies(site: &Site) -> Markup {
                 @let view = &state.view;
                 @let models = view.models().count() as u64;
                 @let (text, class) = standing(study, &state);
-                @let best = view.best(1);
-                @let best = best.first().copied();
+                @let best = view.ranked().first().copied();
                 tr {
                     td.words { a id=(format!("study-{}", study.number)) href=(format!("/study/{}", study.number)) { (view.name()) } }
                     td.words { (view.header.data) }

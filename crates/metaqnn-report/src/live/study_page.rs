@@ -57,15 +57,14 @@ pub(crate) fn status(study: &Watched) -> Markup {
     let models = view.models().count() as u64;
     let (model_limit, budget) = view.limits();
     let run_seconds = state.run().and_then(|run| run.run_seconds).unwrap_or(0.0).max(view.run_seconds);
-    let best = view.best(1);
-    let best = best.first().copied();
+    let best = view.ranked().first().copied();
     let of = |limit: u64| if limit > 0 { format!("{models} of {limit}") } else { models.to_string() };
     html! {
         p.standing.(class) { (standing) }
         (facts(&[
             ("models trained", html! { (of(model_limit)) }),
             ("ε", html! { (page::epsilon(&state)) }),
-            ("best accuracy", html! {
+            ("best validation accuracy", html! {
                 (percent(best.and_then(valid_accuracy)))
                 @if let Some(best) = best { " " span.soft { "trial " (trial_link(study.number, best.record.trial)) } }
             }),
@@ -188,8 +187,9 @@ pub(crate) fn best(study: &Watched) -> Markup {
         @match best.first() {
             None => p.soft { "No network has learned yet." },
             Some(first) => {
-                (page::scrolling("The best network", &figure::network(&state.view, &first.record.architecture)))
-                p { code { (first.record.architecture.to_string()) } }
+                @let architecture = &first.trial.record.architecture;
+                (page::scrolling("The best network", &figure::network(&state.view, architecture)))
+                p { code { (architecture.to_string()) } }
                 (sections::best_table(&state.view, &best, &link))
             },
         }

@@ -66,7 +66,7 @@ fn finished(study: &Watched, state: &StudyState, stored: &StoredTrial) -> Markup
         (outcome(view, stored))
         (facts(&[
             ("validation accuracy", html! { (percent(valid_accuracy(stored))) }),
-            ("test error (95 % interval)", html! { (sections::test_error(view, stored)) }),
+            ("test accuracy (95 % interval)", html! { (sections::test_accuracy(view, stored)) }),
             ("parameters", html! { (count(record.params)) }),
             ("FLOPs", html! { (count(record.flops)) }),
             ("epochs, tries", html! { (record.evaluation.epochs) ", " (record.evaluation.tries) }),
