@@ -1,11 +1,17 @@
 //! Images with the answers of the model that was scored: what every export is compared with.
 
+use std::collections::HashMap;
+
 use metaqnn_core::study::predicted_class;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::folder::Engine;
 use crate::model::Model;
 use crate::weights::in_words;
+
+/// What the metadata call images that were made.
+const MADE: &str = "made";
 
 /// The logits of each network of a model, in their order; each of shape images × classes.
 pub type Logits = Vec<Vec<f32>>;
@@ -13,6 +19,9 @@ pub type Logits = Vec<Vec<f32>>;
 /// Labelled images and what the scored model says of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredImages {
+    /// Whether nobody knows what they show: made where the data of a study are not at hand. Their labels are then what the scored
+    /// model says of them, so that there is no accuracy on them.
+    pub are_made: bool,
     /// Pixels as stored, NCHW.
     pub pixels: Vec<u8>,
     /// The class of each image.
@@ -22,6 +31,42 @@ pub struct ScoredImages {
 }
 
 impl ScoredImages {
+    /// So many made images, each of noise over another grey, with the answers of `engine`: enough to tell whether two programs compute
+    /// the same. Always the same images of a shape.
+    ///
+    /// # Errors
+    ///
+    /// What the engine says.
+    pub fn made(model: &Model, images: usize, engine: &mut Engine<'_>) -> Result<Self, String> {
+        let preparation = model.preparation();
+        let (size, white) = (preparation.pixels(), u32::from(preparation.max_value));
+        // A linear congruential generator (Knuth's MMIX): no more is asked of the noise than that it is not flat.
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u32
+        };
+        let mut pixels = Vec::with_capacity(images * size);
+        for image in 0..images as u32 {
+            let grey = white * image / (images as u32).max(1);
+            pixels.extend((0..size).map(|_| ((grey + noise() % (white + 1)) / 2) as u8));
+        }
+        let logits = engine(model, &pixels)?;
+        let classes = model.class_names().len();
+        let labels = predicted_classes(&probabilities(&logits, classes), classes).map(|class| class as u16).collect();
+        Ok(ScoredImages { are_made: true, pixels, labels, logits })
+    }
+
+    /// The share of them that the scored model has right; `None` of made ones.
+    pub fn accuracy(&self, model: &Model) -> Option<f64> {
+        self.accuracy_of(&self.logits, model)
+    }
+
+    /// The share of them that is right by these logits; `None` of made ones.
+    pub(crate) fn accuracy_of(&self, logits: &[Vec<f32>], model: &Model) -> Option<f64> {
+        (!self.are_made).then(|| accuracy(logits, &self.labels, model.class_names().len()))
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -46,6 +91,9 @@ impl ScoredImages {
         if let Some(logits) = self.logits.iter().find(|logits| logits.len() != images * classes) {
             return Err(format!("{images} images: expected {} logits, found {}", images * classes, logits.len()));
         }
+        if let Some(logit) = self.logits.iter().flatten().find(|logit| !logit.is_finite()) {
+            return Err(format!("the answers of the scored model hold {logit}"));
+        }
         match self.labels.iter().find(|&&label| usize::from(label) >= classes) {
             Some(label) => Err(format!("a label {label}, there are {classes} classes")),
             None => Ok(()),
@@ -63,6 +111,7 @@ impl ScoredImages {
         };
         let pixels = self.pixels.len() / images.max(1);
         ScoredImages {
+            are_made: self.are_made,
             pixels: chosen.iter().flat_map(|i| &self.pixels[i * pixels..(i + 1) * pixels]).copied().collect(),
             labels: chosen.iter().map(|&i| self.labels[i]).collect(),
             logits: self.logits.iter().map(|logits| rows(logits)).collect(),
@@ -70,7 +119,7 @@ impl ScoredImages {
     }
 
     /// As safetensors: `images` (U8, NCHW), `labels` (U16, N), `logits` (F32, networks × N × classes) and `probabilities`
-    /// (F32, N × classes).
+    /// (F32, N × classes); the metadata say `images`: `made` of made ones.
     pub(crate) fn to_safetensors(&self, model: &Model) -> Result<Vec<u8>, String> {
         let input = model.preparation().input;
         let (images, classes) = (self.len(), model.class_names().len());
@@ -89,7 +138,8 @@ impl ScoredImages {
             .into_iter()
             .map(|(name, kind, shape, bytes)| Ok((name, TensorView::new(kind, shape, bytes)?)))
             .collect::<Result<Vec<_>, _>>();
-        views.and_then(|views| safetensors::serialize(views, None)).map_err(|error| in_words(&error))
+        let metadata = self.are_made.then(|| HashMap::from([("images".to_owned(), MADE.to_owned())]));
+        views.and_then(|views| safetensors::serialize(views, metadata)).map_err(|error| in_words(&error))
     }
 
     /// What [`ScoredImages::to_safetensors`] wrote.
@@ -108,7 +158,10 @@ impl ScoredImages {
         let logits: Vec<f32> = logits.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         let row = (labels.len() * model.class_names().len()).max(1);
         let logits = logits.chunks(row).map(<[f32]>::to_vec).collect();
-        let scored = ScoredImages { pixels: tensor("images", Dtype::U8)?, labels, logits };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| in_words(&error))?;
+        let images = header.metadata().as_ref().and_then(|metadata| metadata.get("images"));
+        let are_made = images.is_some_and(|images| images == MADE);
+        let scored = ScoredImages { are_made, pixels: tensor("images", Dtype::U8)?, labels, logits };
         scored.check(model)?;
         Ok(scored)
     }
@@ -162,6 +215,7 @@ mod tests {
     #[test]
     fn a_part_is_spread_over_the_images() {
         let scored = ScoredImages {
+            are_made: false,
             pixels: (0..20).collect(),
             labels: (0..10).collect(),
             logits: vec![(0..10_u8).map(f32::from).collect()],

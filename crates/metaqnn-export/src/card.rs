@@ -1,7 +1,6 @@
 //! The model card, README.md of a model folder.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use metaqnn_core::graph::MapShape;
 
@@ -24,12 +23,8 @@ fn fill(card: &mut String, model: &Model, formats: &[Format], verifications: &[V
     let (preparation, provenance) = (model.preparation(), model.provenance());
     let MapShape { channels, height, width } = preparation.input;
     let names = model.class_names();
-    // Of own data the path is told below; a title is a name.
-    let data = Path::new(&provenance.data)
-        .file_name()
-        .map_or_else(|| provenance.data.clone().into(), |name| name.to_string_lossy());
-    writeln!(card, "# An image classifier for {data}\n")?;
-    let listed: Vec<&str> = names.iter().take(NAMED_CLASSES).map(String::as_str).collect();
+    writeln!(card, "# An image classifier for {}\n", one_line(&provenance.data))?;
+    let listed: Vec<String> = names.iter().take(NAMED_CLASSES).map(|name| one_line(name)).collect();
     let more = if names.len() > NAMED_CLASSES { ", …" } else { "" };
     writeln!(
         card,
@@ -96,32 +91,38 @@ fn fill(card: &mut String, model: &Model, formats: &[Format], verifications: &[V
         card,
         "| format | images | largest difference of logits | accuracy | of the scored model |\n|---|---|---|---|---|"
     )?;
+    let percent =
+        |accuracy: Option<f64>| accuracy.map_or("–".to_owned(), |accuracy| format!("{:.2} %", 100.0 * accuracy));
     for check in verifications {
-        let (format, images, scored) = (check.format, check.images, 100.0 * check.accuracy_of_the_scored_model);
-        match (check.max_difference, check.accuracy) {
-            (Some(difference), Some(accuracy)) => {
-                writeln!(
-                    card,
-                    "| {format} | {images} | {difference:.1e} | {:.2} % | {scored:.2} % |",
-                    100.0 * accuracy
-                )?;
+        let (format, images, scored) = (check.format, check.images, percent(check.accuracy_of_the_scored_model));
+        match check.max_difference {
+            Some(difference) => {
+                let accuracy = percent(check.accuracy);
+                writeln!(card, "| {format} | {images} | {difference:.1e} | {accuracy} | {scored} |")?;
             }
-            _ => writeln!(card, "| {format} | {images} | not run here | | {scored:.2} % |")?,
+            None => writeln!(card, "| {format} | {images} | not run here | | {scored} |")?,
         }
+    }
+    if let Some(note) =
+        verifications.iter().find_map(|check| check.note.as_deref().filter(|_| check.max_difference.is_some()))
+    {
+        writeln!(card, "\nThere is no accuracy here: {note}.")?;
     }
     if formats.contains(&Format::Onnx) {
         writeln!(
             card,
-            "\n```python\nimport numpy, onnxruntime\n\nsession = onnxruntime.InferenceSession(\"model.onnx\")\nimages = numpy.zeros((1, {channels}, {height}, {width}), numpy.float32)  # values 0 to {}\nprobabilities = session.run([\"probabilities\"], {{\"images\": images}})[0]\n```",
-            preparation.max_value
+            "\nAn image file through the model in ONNX:\n\n```python\nimport numpy, onnxruntime\nfrom PIL import Image, ImageOps\n\n{}\nsession = onnxruntime.InferenceSession(\"model.onnx\")\nprobabilities = session.run([\"probabilities\"], {{\"images\": prepare(\"photo.png\")}})[0]\n```",
+            preparation.in_python()
         )?;
     }
     writeln!(card, "\n## Where it comes from\n")?;
-    writeln!(card, "- data: {} (fingerprint {})", provenance.data, provenance.data_fingerprint)?;
+    writeln!(card, "- data: {} (fingerprint {})", one_line(&provenance.data), provenance.data_fingerprint)?;
     writeln!(
         card,
         "- study: {} (seed {}, begun by metaqnn {})",
-        provenance.study, provenance.seed, provenance.study_version
+        one_line(&provenance.study),
+        provenance.seed,
+        provenance.study_version
     )?;
     if let Some(measured) = model.measured() {
         writeln!(card, "- training: {} epochs, {:.0} s", measured.epochs, measured.train_seconds)?;
@@ -130,4 +131,9 @@ fn fill(card: &mut String, model: &Model, formats: &[Format], verifications: &[V
         card,
         "\n## Limits\n\nIt answers every image with one of its classes, also one that shows none of them, and its probabilities are not calibrated. The accuracy above holds for images like the test images; others should be measured first: `metaqnn evaluate`."
     )
+}
+
+/// A name that others chose, without what would begin another line or be obeyed by a terminal.
+fn one_line(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

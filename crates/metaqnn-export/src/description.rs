@@ -1,6 +1,6 @@
 //! `model.json`: what a model is, but for its numbers.
 
-use metaqnn_core::graph::{Graph, MapShape, Operation};
+use metaqnn_core::graph::{Graph, MapShape, NetworkOptions, Operation};
 use metaqnn_core::space::Architecture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::ExportError;
 use crate::model::{Measured, Model, Provenance, TrainedNetwork, prefix};
 use crate::preparation::{Normalization, Preparation};
-use crate::weights::Weights;
+use crate::weights::{Weights, weight_shapes};
 
 /// The version of the description that this program writes, the newest that it reads.
 pub(crate) const VERSION: u32 = 1;
@@ -69,20 +69,24 @@ impl Description {
         }
     }
 
+    /// Bytes that no file of the weights of these networks goes beyond. Of an architecture that is not legal nothing is known: that is told
+    /// when the model is made.
+    pub(crate) fn largest_weights(&self) -> u64 {
+        let values = |network: &NetworkDescription| -> u64 {
+            let options = NetworkOptions { batch_norm: network.batch_norm, max_dropout: 0.0 };
+            let graph = Graph::new(&network.architecture, self.input, options);
+            let shapes = graph.map(|graph| weight_shapes(&graph)).unwrap_or_default();
+            shapes.iter().map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>()).sum()
+        };
+        let networks: u64 = self.networks.iter().map(values).sum();
+        // The mean image and the deviation may be among them; a header has a hundred bytes a tensor.
+        4 * (networks + 2 * self.input.values()) + (self.networks.len() as u64 + 1) * (1 << 20)
+    }
+
     /// The model with these weights.
     pub(crate) fn model(self, mut weights: Weights) -> Result<Model, ExportError> {
         let constants = weights.split_off("preparation.");
-        let constant = |name: &str| {
-            let tensor = constants.get(name).ok_or_else(|| format!("there is no tensor preparation.{name}"));
-            tensor.map(|tensor| tensor.values.clone()).map_err(ExportError::model)
-        };
-        let normalization = match self.normalization.as_str() {
-            "standardize" => Normalization::Standardize { mean: constant("mean")?, deviation: constant("deviation")? },
-            "mean-image" => Normalization::MeanImage { mean: constant("mean")? },
-            "global-contrast" => Normalization::GlobalContrast,
-            "local-contrast" => Normalization::LocalContrast,
-            other => return Err(ExportError::model(format!("normalization {other:?} is not known"))),
-        };
+        let normalization = Normalization::of(&self.normalization, &constants).map_err(ExportError::model)?;
         let preparation = Preparation { input: self.input, max_value: self.max_value, normalization };
         let networks = self
             .networks

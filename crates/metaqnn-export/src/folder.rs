@@ -22,6 +22,7 @@ use crate::error::ExportError;
 use crate::format::Format;
 use crate::model::Model;
 use crate::onnx_runtime::OnnxRuntime;
+use crate::scratch::{Scratch, parent_of};
 use crate::verification::{Verification, check_pytorch, compare};
 use crate::weights::Weights;
 use crate::{card, onnx, pytorch};
@@ -36,6 +37,9 @@ const REFERENCE_IMAGES: usize = 32;
 
 /// A description is a few KiB; what is larger is none.
 const LARGEST_DESCRIPTION: u64 = 16 << 20;
+
+/// A reference batch of the largest images, of three channels of 224x224 pixels, has 5 MB.
+const LARGEST_REFERENCE: u64 = 64 << 20;
 
 /// Gives the logits of each network of a model for pixels as stored, NCHW: the engine that scored it.
 pub type Engine<'a> = dyn FnMut(&Model, &[u8]) -> Result<Logits, String> + 'a;
@@ -58,7 +62,7 @@ impl Export<'_> {
     /// Writes the model folder `folder`, loads each format again, and compares its answers.
     ///
     /// Everything is written to a folder beside it, which gets its name when it is whole and was found equal: after an error,
-    /// a full disk for example, nothing is left.
+    /// a full disk for example, nothing is left, and what a program that was killed has left is removed by the next one.
     ///
     /// # Errors
     ///
@@ -68,10 +72,7 @@ impl Export<'_> {
         self.scored.check(self.model).map_err(ExportError::model)?;
         let (parent, name) = free_place(folder)?;
         fs::create_dir_all(&parent).map_err(ExportError::io(&parent, "create the folder"))?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".metaqnn-")
-            .tempdir_in(&parent)
-            .map_err(ExportError::io(&parent, "write in it"))?;
+        let temporary = Scratch::make(&parent).map_err(ExportError::io(&parent, "write in it"))?;
         let inside = temporary.path().join(name);
         fs::create_dir(&inside).map_err(ExportError::io(&inside, "create the folder"))?;
         let verifications = self.fill(&inside).map_err(|error| error.seen_from(&inside, folder))?;
@@ -138,7 +139,7 @@ fn summary(verifications: &[Verification]) -> Value {
 /// off, changed, or is of another model.
 pub fn read(folder: &Path) -> Result<(Model, ScoredImages), ExportError> {
     let path = folder.join(DESCRIPTION);
-    if !path.is_file() {
+    if path.symlink_metadata().is_err() {
         let reason = format!("it has no {DESCRIPTION}");
         return Err(ExportError::NotAModel { path: folder.into(), reason });
     }
@@ -156,7 +157,7 @@ pub fn read(folder: &Path) -> Result<(Model, ScoredImages), ExportError> {
     }
     let description: Description = serde_json::from_value(value).map_err(unreadable)?;
     let weights_path = folder.join(Format::Safetensors.file());
-    let bytes = read_file(&weights_path, u64::MAX)?;
+    let bytes = read_file(&weights_path, description.largest_weights())?;
     let weights = Weights::from_safetensors(&bytes).map_err(|reason| ExportError::damaged(&weights_path, reason))?;
     let expected = description.weights_sha256.clone();
     let model = description.model(weights).map_err(|error| match error {
@@ -170,7 +171,7 @@ pub fn read(folder: &Path) -> Result<(Model, ScoredImages), ExportError> {
         ));
     }
     let reference_path = folder.join(REFERENCE);
-    let reference = read_file(&reference_path, u64::MAX)?;
+    let reference = read_file(&reference_path, LARGEST_REFERENCE)?;
     let reference = ScoredImages::from_safetensors(&reference, &model);
     Ok((model, reference.map_err(|reason| ExportError::damaged(&reference_path, reason))?))
 }
@@ -194,11 +195,7 @@ fn free_place(folder: &Path) -> Result<(PathBuf, std::ffi::OsString), ExportErro
         return Err(ExportError::Exists { path: folder.into() });
     }
     let Some(name) = folder.file_name() else { return Err(ExportError::Exists { path: folder.into() }) };
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    Ok((parent.to_owned(), name.to_owned()))
+    Ok((parent_of(folder).to_owned(), name.to_owned()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
@@ -207,11 +204,16 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
         .map_err(ExportError::io(path, "write it"))
 }
 
-fn read_file(path: &Path, largest: u64) -> Result<Vec<u8>, ExportError> {
+/// Reads a file of at most `largest` bytes: not a pipe, which would have to be waited for, nor a device, which has no end.
+pub(crate) fn read_file(path: &Path, largest: u64) -> Result<Vec<u8>, ExportError> {
     let failed = || ExportError::io(path, "read it");
+    if !fs::metadata(path).map_err(failed())?.is_file() {
+        return Err(ExportError::damaged(path, "expected a file, found something else"));
+    }
     let file = File::open(path).map_err(failed())?;
-    if file.metadata().map_err(failed())?.len() > largest {
-        return Err(ExportError::damaged(path, format!("it is larger than {largest} bytes")));
+    let length = file.metadata().map_err(failed())?.len();
+    if length > largest {
+        return Err(ExportError::damaged(path, format!("expected at most {largest} bytes, found {length}")));
     }
     let mut bytes = Vec::new();
     file.take(largest).read_to_end(&mut bytes).map_err(failed())?;

@@ -5,15 +5,17 @@
 //! In reading order:
 //!
 //! - [`Model`] (`model`): networks with weights, preparation, classes, provenance; [`Preparation`] (`preparation`): what is done to an
-//!   image; [`Weights`] (`weights`): named tensors.
+//!   image; [`Weights`] (`weights`): named tensors; [`StoredNetwork`] (`stored`): a network as studies keep it.
 //! - [`Export`], [`read`] (`folder`): the model folder, written whole or not at all, and read with every check; `description`: its
-//!   `model.json`; `card`: its README.md.
+//!   `model.json`; `card`: its README.md; `scratch`: where it is made.
+//! - [`check_folder`] (`check`): such a folder compared with its reference batch again.
 //! - `onnx`, `pytorch`: the formats ([`Format`]).
 //! - [`ScoredImages`] (`answers`), [`OnnxRuntime`], [`Verification`]: what is compared, with what, and how it came out.
 //! - [`ExportError`] (`error`).
 
 mod answers;
 mod card;
+mod check;
 mod description;
 mod error;
 mod folder;
@@ -23,10 +25,13 @@ mod onnx;
 mod onnx_runtime;
 mod preparation;
 mod pytorch;
+mod scratch;
+mod stored;
 mod verification;
 mod weights;
 
 pub use answers::{Logits, ScoredImages, accuracy, predicted_classes, probabilities};
+pub use check::{FolderCheck, check_folder};
 pub use error::ExportError;
 pub use folder::{Engine, Export, read};
 pub use format::Format;
@@ -35,5 +40,7 @@ pub use onnx::encode as encode_onnx;
 pub use onnx_runtime::{OnnxAnswers, OnnxRuntime};
 pub use preparation::{Normalization, Preparation};
 pub use pytorch::source as pytorch_source;
+pub use scratch::remove_unfinished;
+pub use stored::StoredNetwork;
 pub use verification::Verification;
 pub use weights::{Tensor, Weights, weight_shapes};

@@ -1,5 +1,7 @@
 //! A trained model: one network or several, and all that is needed to use them.
 
+use std::path::Path;
+
 use metaqnn_core::graph::{Graph, MapShape, NetworkOptions};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::wilson_interval;
@@ -74,7 +76,7 @@ pub struct Provenance {
     pub study: String,
     /// Seed of the study.
     pub seed: u64,
-    /// The data set.
+    /// The data set; of own data the name of the file or folder, without where it lay.
     pub data: String,
     /// Fingerprint of shape, labels and pixels of the data's splits.
     pub data_fingerprint: String,
@@ -144,6 +146,9 @@ impl Model {
                 return Err(ExportError::model(format!("a network with {classes} classes, {names} names of classes")));
             }
         }
+        // Where the data lay says much of whoever trained it, and nothing to whoever gets it.
+        let data = Path::new(&provenance.data).file_name().map(|name| name.to_string_lossy().into_owned());
+        let provenance = Provenance { data: data.unwrap_or_else(|| provenance.data.clone()), ..provenance };
         Ok(Model { networks, preparation, class_names, provenance, measured })
     }
 

@@ -41,7 +41,15 @@ impl OnnxRuntime {
     ///
     /// [`ExportError::Runtime`] where it cannot be loaded, or lacks an input or output.
     pub fn load(file: &Path, model: &Model) -> Result<Self, ExportError> {
-        let loaded = rten::Model::load_file(file).map_err(failed)?;
+        Self::of(rten::Model::load_file(file).map_err(failed)?, model)
+    }
+
+    /// The same with the file's bytes.
+    pub(crate) fn from_bytes(bytes: Vec<u8>, model: &Model) -> Result<Self, ExportError> {
+        Self::of(rten::Model::load(bytes).map_err(failed)?, model)
+    }
+
+    fn of(loaded: rten::Model, model: &Model) -> Result<Self, ExportError> {
         let node = |name: &str| loaded.node_id(name).map_err(failed);
         let logits = (0..model.networks().len()).map(|index| node(&logits_name(model, index)));
         let logits = logits.collect::<Result<Vec<_>, _>>()?;

@@ -3,6 +3,7 @@
 use metaqnn_core::graph::MapShape;
 
 use crate::error::ExportError;
+use crate::weights::Weights;
 
 /// The least standard deviation that global contrast normalization divides by.
 pub(crate) const LEAST_GLOBAL_DEVIATION: f32 = 1e-3;
@@ -45,6 +46,23 @@ pub enum Normalization {
 }
 
 impl Normalization {
+    /// The one of that name with its constants, which bear their names there.
+    pub(crate) fn of(kind: &str, constants: &Weights) -> Result<Self, String> {
+        let constant = |name: &str| {
+            let tensor = constants.get(name).ok_or_else(|| format!("there is no tensor preparation.{name}"));
+            tensor.map(|tensor| tensor.values.clone())
+        };
+        match kind {
+            "standardize" => {
+                Ok(Normalization::Standardize { mean: constant("mean")?, deviation: constant("deviation")? })
+            }
+            "mean-image" => Ok(Normalization::MeanImage { mean: constant("mean")? }),
+            "global-contrast" => Ok(Normalization::GlobalContrast),
+            "local-contrast" => Ok(Normalization::LocalContrast),
+            other => Err(format!("normalization {other:?} is not known")),
+        }
+    }
+
     /// Its name in a model's description.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -92,17 +110,52 @@ impl Preparation {
         usize::try_from(self.input.values()).unwrap_or(usize::MAX)
     }
 
-    /// How to make a tensor of an image, in words.
+    /// How to make a tensor of an image, in words: every step that changes a pixel, so that another program can do the same.
     pub fn in_words(&self) -> String {
         let MapShape { channels, height, width } = self.input;
         let colour = match channels {
-            1 => "grey (one channel)",
-            3 => "red, green, blue (in this order)",
-            _ => "the channels of the training data, in their order",
+            1 => "Make colour grey, after resizing: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), rounded.",
+            3 => "The channels are red, green, blue, in this order; a grey image has three equal ones.",
+            _ => "The channels are those of the training data, in their order.",
+        };
+        let white = self.max_value;
+        let range = match white {
+            255 => String::new(),
+            _ => format!(
+                " Multiply by {white}, divide by 255 and round, unless the values are from 0 to {white} already."
+            ),
         };
         format!(
-            "Bring the image to {height} rows of {width} pixels, {colour}, values from 0 (black) to {} (white) as stored; a tensor of 32-bit floats, batch x {channels} x {height} x {width} (NCHW). Do not divide or normalize: that is part of the model.",
-            self.max_value
+            "Turn the image as its EXIF orientation says; of an animation take the first frame. Divide values of 16 bits by 257 and round. \
+             Lay what is transparent over white. Resize to {height} rows of {width} pixels without regard to the proportions: bilinear, with \
+             a triangle as wide as the reduction (antialiased, as Pillow's BILINEAR). {colour}{range} Values are then from 0 (black) to \
+             {white} (white): a tensor of 32-bit floats, batch x {channels} x {height} x {width} (NCHW). Do not divide or normalize: that \
+             is part of the model."
+        )
+    }
+
+    /// The same in Python, a function `prepare` that gives a batch of one image.
+    pub(crate) fn in_python(&self) -> String {
+        let MapShape { channels, height, width } = self.input;
+        let grey = if channels == 1 { "    image = image.convert(\"L\")\n" } else { "" };
+        let range = match self.max_value {
+            255 => String::new(),
+            white => format!("    values = (values * {white} + 127) // 255\n"),
+        };
+        let batch = if channels == 1 { "values[None, None]" } else { "values.transpose(2, 0, 1)[None]" };
+        format!(
+            "def prepare(path):\n    \
+                 image = ImageOps.exif_transpose(Image.open(path))\n    \
+                 if image.mode.startswith(\"I\"):  # 16 bits\n        \
+                     image = Image.fromarray((numpy.asarray(image) / 257 + 0.5).astype(numpy.uint8))\n    \
+                 if image.has_transparency_data:\n        \
+                     image = image.convert(\"RGBA\")\n        \
+                     image = Image.alpha_composite(Image.new(\"RGBA\", image.size, \"white\"), image)\n    \
+                 image = image.convert(\"RGB\").resize(({width}, {height}), Image.Resampling.BILINEAR)\n\
+             {grey}    \
+                 values = numpy.asarray(image, numpy.float32)\n\
+             {range}    \
+                 return {batch}\n"
         )
     }
 

@@ -22,15 +22,43 @@ pub fn source(model: &Model) -> String {
         let _ = writeln!(members, "        self.network{0} = Network{0}()", index + 1);
     }
     let names: Vec<String> = (1..=model.networks().len()).map(|number| format!("self.network{number}")).collect();
-    FRAME
-        .replace("{{preparation}}", &model.preparation().in_words())
-        .replace("{{class_names}}", &json!(model.class_names()).to_string())
-        .replace("{{input_shape}}", &format!("({channels}, {height}, {width})"))
-        .replace("{{max_value}}", &model.preparation().max_value.to_string())
-        .replace("{{preparation_class}}", &preparation_class(model))
-        .replace("{{network_classes}}\n", &networks)
-        .replace("{{members}}\n", &members)
-        .replace("{{member_names}}", &names.join(", "))
+    let holes = [
+        ("preparation", model.preparation().in_words()),
+        ("class_names", json!(model.class_names()).to_string()),
+        ("input_shape", format!("({channels}, {height}, {width})")),
+        ("max_value", model.preparation().max_value.to_string()),
+        ("preparation_class", preparation_class(model)),
+        ("network_classes", networks.strip_suffix('\n').unwrap_or(&networks).to_owned()),
+        ("members", members.trim_end().to_owned()),
+        ("member_names", names.join(", ")),
+    ];
+    filled(FRAME, &holes)
+}
+
+/// `frame` with each `{{name}}` replaced by the text of that name, in one go: what is put in is not looked at again, so that a class may be
+/// called anything.
+fn filled(frame: &str, holes: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    let mut rest = frame;
+    while let Some((before, after)) = rest.split_once("{{") {
+        text.push_str(before);
+        let filling = after.split_once("}}").and_then(|(name, after)| {
+            let (_, filling) = holes.iter().find(|(hole, _)| *hole == name)?;
+            Some((filling, after))
+        });
+        match filling {
+            Some((filling, after)) => {
+                text.push_str(filling);
+                rest = after;
+            }
+            None => {
+                text.push_str("{{");
+                rest = after;
+            }
+        }
+    }
+    text.push_str(rest);
+    text
 }
 
 /// A class whose attributes are named like the tensors of the network.
@@ -112,4 +140,34 @@ fn preparation_class(model: &Model) -> String {
         "class Preparation(nn.Module):\n    \"\"\"Pixels as stored, divided by the value of white: {}.\"\"\"\n\n{init}    def forward(self, images):\n        x = images.float() / MAX_VALUE\n{body}",
         preparation.normalization.in_words()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fills_a_hole_is_not_filled_again() {
+        let holes = [("names", r#"["{{code}}", "{{names}}", "{{"]"#.to_owned()), ("code", "pass".to_owned())];
+        let text = filled("NAMES = {{names}}\n{{code}} {{unknown}} {x}\n", &holes);
+        assert_eq!(text, "NAMES = [\"{{code}}\", \"{{names}}\", \"{{\"]\npass {{unknown}} {x}\n");
+    }
+
+    #[test]
+    fn every_hole_of_the_frame_is_known() {
+        let names: Vec<&str> = FRAME.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0)).collect();
+        assert_eq!(
+            names,
+            [
+                "preparation",
+                "class_names",
+                "input_shape",
+                "max_value",
+                "preparation_class",
+                "network_classes",
+                "members",
+                "member_names"
+            ]
+        );
+    }
 }

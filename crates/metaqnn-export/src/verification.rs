@@ -6,7 +6,7 @@ use std::process::Command;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::answers::{ScoredImages, accuracy};
+use crate::answers::ScoredImages;
 use crate::error::ExportError;
 use crate::format::Format;
 use crate::model::Model;
@@ -20,13 +20,13 @@ pub struct Verification {
     pub images: usize,
     /// The largest difference of two logits; `None` where the format could not be run here.
     pub max_difference: Option<f64>,
-    /// Share of the images classified right by what was written.
+    /// Share of the images classified right by what was written; `None` also where the images were made and show nothing.
     pub accuracy: Option<f64>,
     /// The same of the model that was scored.
-    pub accuracy_of_the_scored_model: f64,
+    pub accuracy_of_the_scored_model: Option<f64>,
     /// The largest difference that is allowed: 1e-4 · max(1, the largest |logit|).
     pub tolerance: f64,
-    /// Why it could not be run.
+    /// Why it could not be run, or why there is no accuracy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -55,13 +55,22 @@ pub(crate) fn compare(
         let difference = (f64::from(*a) - f64::from(*b)).abs();
         if difference.is_nan() || difference > most { difference } else { most }
     });
-    let classes = model.class_names().len();
     let verification = Verification {
         max_difference: Some(difference),
-        accuracy: Some(accuracy(logits, &scored.labels, classes)),
-        ..unverified(format, model, scored, None)
+        accuracy: scored.accuracy_of(logits, model),
+        ..unverified(format, model, scored, made_note(scored))
     };
     verification.within_tolerance()
+}
+
+/// Why there is no accuracy, where the images are no images of the data.
+fn made_note(scored: &ScoredImages) -> Option<String> {
+    scored.are_made.then(|| "compared on made images: the data of the study were not at hand".to_owned())
+}
+
+/// The comparison of a format that was not run, and why.
+pub(crate) fn not_run(format: Format, model: &Model, scored: &ScoredImages, why: String) -> Verification {
+    unverified(format, model, scored, Some(why))
 }
 
 /// What is known of a format that was not run.
@@ -72,7 +81,7 @@ fn unverified(format: Format, model: &Model, scored: &ScoredImages, note: Option
         images: scored.len(),
         max_difference: None,
         accuracy: None,
-        accuracy_of_the_scored_model: accuracy(&scored.logits, &scored.labels, model.class_names().len()),
+        accuracy_of_the_scored_model: scored.accuracy(model),
         tolerance: 1e-4 * largest,
         note,
     }
@@ -100,8 +109,9 @@ pub(crate) fn check_pytorch(
     let has_torch =
         Command::new(python).args(["-c", "import torch"]).output().is_ok_and(|output| output.status.success());
     if !has_torch {
-        let note =
-            format!("not run: {} has no torch; run `python {}` where there is one", python.display(), format.file());
+        // The name alone: the note travels with the model.
+        let name = python.file_name().unwrap_or(python.as_os_str()).to_string_lossy();
+        let note = format!("not run: {name} has no torch; run `python {}` where there is one", format.file());
         return Ok(unverified(format, model, scored, Some(note)));
     }
     let failed = |reason: String| ExportError::Runtime { format: format.name(), reason };
@@ -119,8 +129,8 @@ pub(crate) fn check_pytorch(
     let number = |key: &str| result[key].as_f64().ok_or_else(|| failed(format!("it printed {result}")));
     let verification = Verification {
         max_difference: Some(number("max_difference")?),
-        accuracy: Some(number("accuracy")?),
-        ..unverified(format, model, scored, None)
+        accuracy: if scored.are_made { None } else { Some(number("accuracy")?) },
+        ..unverified(format, model, scored, made_note(scored))
     };
     verification.within_tolerance()
 }

@@ -19,6 +19,7 @@ use metaqnn_data::{Augmentation, DataSet, ImageShape, LabelledImages, Normalizer
 
 use crate::burn_engine;
 use crate::device::{ComputeDevice, DeviceError, parse_device};
+use crate::kept_preparation::with_preparation;
 use crate::predictions::Predictions;
 use crate::trainer::{EarlyStop, TimeLimit, TrainError, Training, TrainingEnd, TrainingTask, fixed_part, train};
 
@@ -150,6 +151,7 @@ impl NetworkEvaluator {
             return Err(JobError::Network(failure.to_string()));
         }
         let test = training.learner.predict(&data.test, &normalizer);
+        let weights = training.learner.to_safetensors().and_then(|weights| with_preparation(&weights, &normalizer));
         Ok(FinalEvaluation {
             test_accuracy: test.accuracy(&data.test.labels).value(),
             test_balanced_accuracy: balanced_accuracy(test.predicted_classes(), &data.test.labels),
@@ -157,7 +159,7 @@ impl NetworkEvaluator {
             train_losses: training.curve.iter().map(|point| point.train_loss).collect(),
             epochs: training.epochs,
             train_seconds: training.elapsed.as_secs_f64(),
-            weights: training.learner.to_safetensors().map_err(|error| JobError::Network(error.to_string()))?,
+            weights: weights.map_err(|error| JobError::Network(error.to_string()))?,
         })
     }
 }

@@ -11,6 +11,7 @@
 //! - `cpu`: its engine on the CPU; `burn_engine`: its engine on Burn's devices, which a feature brings.
 //! - `weights`: the tensors of a network by name.
 //! - [`logits`] (`predictions`): class probabilities of images and the accuracy they make; logits under stored weights.
+//! - `kept_preparation`: the preparation of images, kept with the weights.
 //! - [`parse_device`], [`available_devices`] (`device`): devices by name.
 //!
 //! On the CPU the number of threads is that of rayon's global pool: set `RAYON_NUM_THREADS` before the process starts.
@@ -29,6 +30,7 @@ mod checkpoint;
 mod cpu;
 mod device;
 mod evaluator;
+mod kept_preparation;
 mod learner;
 mod predictions;
 mod trainer;

@@ -3,6 +3,7 @@
 mod bench;
 mod inspect;
 mod models;
+mod time;
 
 use std::path::PathBuf;
 
@@ -11,13 +12,17 @@ use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::Preset;
 use metaqnn_data::ImageSize;
 
+use self::time::parse_seconds;
+
 pub(crate) use self::bench::{
     BenchAgentArguments, BenchEarlyStopArguments, BenchTrainArguments, BenchVerb, StopRuleName, Switch,
 };
 pub(crate) use self::inspect::{
     CopyArguments, LogArguments, ReportArguments, ServeArguments, ShowArguments, StudyArguments, TopArguments,
 };
-pub(crate) use self::models::{EvaluateArguments, ExportArguments, FinalArguments, ModelArguments, PredictArguments};
+pub(crate) use self::models::{
+    CheckArguments, EvaluateArguments, ExportArguments, FinalArguments, ModelArguments, PredictArguments,
+};
 
 /// Designs convolutional neural networks by reinforcement learning (MetaQNN, Baker et al., ICLR 2017).
 #[derive(Parser)]
@@ -35,7 +40,9 @@ pub(crate) enum Verb {
     )]
     Search(SearchArguments),
     /// Go on with a study where it stopped.
-    #[command(after_help = "Example: metaqnn resume studies/digits-2026-01-31-1.study --budget 5m")]
+    #[command(
+        after_help = "Examples:\n  metaqnn resume studies/digits-2026-01-31-1.study --budget 5m\n  metaqnn resume studies/my-images-2026-01-31-1.study --data ./moved/my-images"
+    )]
     Resume(ResumeArguments),
     /// The best models of a study.
     #[command(after_help = "Example: metaqnn top studies/digits-2026-01-31-1.study -n 5")]
@@ -93,10 +100,20 @@ pub(crate) enum Verb {
     /// Write a trained model as ONNX, safetensors and PyTorch code, each checked against the model that was scored.
     #[command(after_help = "Example: metaqnn export studies/digits-2026-01-31-1.study --out my-model")]
     Export(ExportArguments),
-    /// Accuracy, figures of each class and confusion matrix of a trained model on the test images of a data set.
-    #[command(after_help = "Example: metaqnn evaluate my-model digits --json")]
+    /// Check a model folder: its files, and what each format in it answers for its reference batch.
+    #[command(after_help = "Example: metaqnn check my-model")]
+    Check(CheckArguments),
+    /// Accuracy, figures of each class and confusion matrix of a trained model on labelled images.
+    ///
+    /// Of a folder, a table or arrays without splits every image is measured; where there are splits, the test images; of the data that the
+    /// model was trained on, those that were kept from the training. It says which. The images may show some of the model's classes only.
+    #[command(
+        after_help = "Examples:\n  metaqnn evaluate my-model digits --json\n  metaqnn evaluate my-model ./new-images"
+    )]
     Evaluate(EvaluateArguments),
     /// Classes and probabilities of image files.
+    ///
+    /// A file that cannot be read is named on standard error, and the others are answered; the exit status is then 1.
     #[command(after_help = "Example: metaqnn predict my-model photo.png more-photos/")]
     Predict(PredictArguments),
     /// The search space.
@@ -130,11 +147,21 @@ pub(crate) struct SettingsArguments {
     pub(crate) max_layers: Option<u32>,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct DataArguments {
     /// Folder of the data sets [default: $METAQNN_DATA, else the platform's data folder].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Where the data of a study are.
+#[derive(Args, Clone)]
+pub(crate) struct StudyDataArguments {
+    #[command(flatten)]
+    pub(crate) data_dir: DataArguments,
+    /// Where the data of the study are now, if they have moved; they must be the same.
+    #[arg(long = "data", value_name = "PATH")]
+    pub(crate) moved_data: Option<String>,
 }
 
 #[derive(Args)]
@@ -167,7 +194,7 @@ pub(crate) struct ResumeArguments {
     /// The study's file.
     pub(crate) study: PathBuf,
     #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
+    pub(crate) place: StudyDataArguments,
     #[command(flatten)]
     pub(crate) run: RunArguments,
 }
@@ -178,7 +205,7 @@ pub(crate) struct RunArguments {
     /// Stop after so many unique models; `resume` can raise it.
     #[arg(long, value_name = "N")]
     pub(crate) models: Option<u64>,
-    /// Stop when the time of all runs is up, final training included: 90s, 30m, 2h; `resume` can raise it.
+    /// Stop when the time of all runs is up, final training included: 90s, 30m, 1h30m; a number alone is seconds; `resume` can raise it.
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     pub(crate) budget: Option<f64>,
     /// Worker processes [default: one a core].
@@ -333,21 +360,6 @@ pub(crate) enum DataVerb {
     },
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err(format!("{unit:?} is not a unit of time: s, m, h, d")),
-    };
-    match number.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
-        _ => Err("a time is a number above 0 with a unit, for example 90s, 30m, 2h".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -357,15 +369,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_with_their_unit() {
-        assert_eq!(parse_seconds("90s"), Ok(90.0));
-        assert_eq!(parse_seconds("1.5m"), Ok(90.0));
-        assert_eq!(parse_seconds("2h"), Ok(7200.0));
-        for text in ["", "m", "-3m", "0s", "3weeks", "nan"] {
-            assert!(parse_seconds(text).is_err(), "{text}");
-        }
     }
 }

@@ -18,6 +18,7 @@ use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
 use crate::interrupt::Interrupt;
 use crate::run::{Run, RunClock};
 use crate::search_plan::{Planning, suit_few_images};
+use crate::setup::StudyData;
 use crate::study_path::{create_default, now};
 use crate::{display, setup};
 
@@ -120,9 +121,8 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let settings = setup::checked(&document)?;
     setup::check_threads(setup::workers(&settings), settings.search.threads)?;
     metaqnn_train::parse_device(&settings.search.device)?;
-    let data_dir = arguments.data_dir.data_dir.as_deref();
     let reading = Instant::now();
-    let (data, data_dir) = setup::data_of_study(&arguments.study, &header, data_dir)?;
+    let StudyData { data, argument, data_dir } = setup::data_of_study(&arguments.study, &header, &arguments.place)?;
     let start_seconds = reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
     let (_, space) = space_of(&settings, &data)?;
     let validated_images = data.valid.len();
@@ -154,7 +154,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         clock: RunClock { seconds_before, begin, budget_seconds: settings.search.budget_seconds },
         settings,
         settings_text: document.to_string(),
-        data: header.data,
+        data: argument,
         data_dir,
         image_size: setup::image_size(header.input)?,
         start_seconds,

@@ -19,11 +19,11 @@ pub(crate) fn run(verb: &DataVerb) -> Result<i32> {
             } else {
                 println!("Data sets in {}:", folder.display());
                 for set in known {
-                    let value = json!(set);
+                    let value = json!(&set);
                     println!(
                         "  {:<14} {:<8} {}",
                         text(&value["name"]),
-                        text(&value["shape"]),
+                        set.shape,
                         if value["present"] == json!(true) { "here" } else { "not here" }
                     );
                 }

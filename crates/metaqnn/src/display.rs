@@ -1,9 +1,36 @@
 //! How results look: tables for people, JSON for programs.
 
+use std::path::Path;
+
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{EnsembleRecord, Outcome, PruneReason, TrialRecord, wilson_interval};
 use metaqnn_store::{Cost, Costs, LoggedEvent, StoredTrial};
 use serde_json::{Value, json};
+
+use crate::ranking::RankedTrial;
+use crate::shown;
+
+/// A name that somebody else chose, as it is shown: see [`shown::clean`].
+pub(crate) fn name(name: &str) -> String {
+    shown::clean(name).into_owned()
+}
+
+/// A path, as it is shown.
+pub(crate) fn path(path: &Path) -> String {
+    name(&lossy(path))
+}
+
+/// A path as text for JSON, which knows nothing but Unicode.
+pub(crate) fn lossy(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The first few of `names`, and how many more there are.
+pub(crate) fn first_few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{first} and {} more", names.len() - SHOWN) } else { first }
+}
 
 /// The JSON object of a trial.
 pub(crate) fn trial_json(trial: &StoredTrial) -> Value {
@@ -24,6 +51,14 @@ pub(crate) fn trial_json(trial: &StoredTrial) -> Value {
         "failure": failure(record),
         "stopped": stopped(record),
     })
+}
+
+/// The JSON object of a trial with its rank and whether it was chosen.
+pub(crate) fn ranked_json(ranked: &RankedTrial) -> Value {
+    let mut value = trial_json(&ranked.trial);
+    value["rank"] = json!(ranked.rank);
+    value["chosen"] = json!(ranked.chosen);
+    value
 }
 
 /// The JSON object of an event: that of its trial, with the ε of the event; `named`: and with the kind of the event.
@@ -147,11 +182,14 @@ pub(crate) fn costs_in_words(costs: &Costs) -> Vec<String> {
     [("failed", &costs.failed), ("stopped early", &costs.pruned)].into_iter().filter_map(line).collect()
 }
 
-/// The table of trials, best first, for standard output: in a terminal too narrow for a row each architecture stands below
-/// its row.
-pub(crate) fn table(trials: &[StoredTrial]) -> String {
+/// The table of trials for standard output, with a line below it where one was chosen: in a terminal too narrow for a row each
+/// architecture stands below its row.
+pub(crate) fn table(trials: &[RankedTrial]) -> String {
     table_in(trials, columns(&console::Term::stdout()))
 }
+
+/// What the mark before a rank means.
+const CHOSEN: &str = "* chosen and trained on all data; ranks are by the validation accuracy in the search\n";
 
 /// Columns of a terminal; `None` where there is none.
 fn columns(terminal: &console::Term) -> Option<usize> {
@@ -175,9 +213,9 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
 }
 
 /// The table within `width` columns, where there are so few.
-fn table_in(trials: &[StoredTrial], width: Option<usize>) -> String {
+fn table_in(trials: &[RankedTrial], width: Option<usize>) -> String {
     // A column of its own only where there is something in it.
-    let with_intervals = trials.iter().any(|trial| trial.test_accuracy.is_some());
+    let with_intervals = trials.iter().any(|ranked| ranked.trial.test_accuracy.is_some());
     let interval = |text: &str| if with_intervals { format!(" {text:>15}") } else { String::new() };
     let head = format!(
         "{:>4} {:>5} {:>7} {:>6}{} {:>9} {:>7} {:>7}",
@@ -190,12 +228,14 @@ fn table_in(trials: &[StoredTrial], width: Option<usize>) -> String {
         "MFLOPs",
         "seconds"
     );
-    let architectures: Vec<String> = trials.iter().map(|trial| trial.record.architecture.to_string()).collect();
+    let architectures: Vec<String> = trials.iter().map(|ranked| ranked.trial.record.architecture.to_string()).collect();
     let longest = architectures.iter().map(String::len).max().unwrap_or(0);
     let below = width.is_some_and(|width| head.len() + 2 + longest > width);
     let mut text = head + if below { "\n" } else { "  architecture\n" };
-    for ((rank, trial), architecture) in (1..).zip(trials).zip(&architectures) {
+    for (RankedTrial { rank, trial, chosen }, architecture) in trials.iter().zip(&architectures) {
         let record = &trial.record;
+        let mark = if *chosen { "*" } else { "" };
+        let rank = rank.map_or("–".into(), |rank| format!("{mark}{rank}"));
         let percent = |accuracy: Option<f64>| accuracy.map_or("–".into(), |a| format!("{:.2}", 100.0 * a));
         text += &format!(
             "{rank:>4} {:>5} {:>7} {:>6}{} {:>9} {:>7.2} {:>7.1}",
@@ -215,6 +255,9 @@ fn table_in(trials: &[StoredTrial], width: Option<usize>) -> String {
             Some(width) if below => format!("\n{}\n", wrapped(architecture, 5, width)),
             _ => format!("  {architecture}\n"),
         };
+    }
+    if trials.iter().any(|ranked| ranked.chosen) {
+        text += CHOSEN;
     }
     text
 }
@@ -259,6 +302,10 @@ mod tests {
 
     use super::*;
 
+    fn ranked(architecture: &str) -> RankedTrial {
+        RankedTrial { rank: Some(1), trial: trial(architecture), chosen: false }
+    }
+
     fn trial(architecture: &str) -> StoredTrial {
         let outcome = Outcome::Complete { valid_accuracy: Accuracy::of(987, 1_000) };
         StoredTrial {
@@ -283,23 +330,23 @@ mod tests {
 
     #[test]
     fn what_was_measured_has_its_interval() {
-        let mut trials = [trial("[C(16,3,1), SM(10)]"), trial("[C(32,3,1), SM(10)]")];
-        (trials[0].test_accuracy, trials[0].test_images) = (Some(0.9), Some(100));
+        let mut trials = [ranked("[C(16,3,1), SM(10)]"), ranked("[C(32,3,1), SM(10)]")];
+        (trials[0].trial.test_accuracy, trials[0].trial.test_images) = (Some(0.9), Some(100));
         let text = table_in(&trials, None);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("test %   95 % interval    params"), "{text}");
         // Values of statsmodels' proportion_confint(90, 100, method="wilson").
         assert!(lines[1].contains(" 90.00  82.56 to 94.48 "), "{text}");
         assert!(lines[2].contains("   –               – "), "{text}");
-        let json = trial_json(&trials[0]);
+        let json = trial_json(&trials[0].trial);
         assert!((json["test_interval"][1].as_f64().unwrap() - 0.944_771_1).abs() < 1e-6, "{json}");
-        assert!(trial_json(&trials[1])["test_interval"].is_null());
+        assert!(trial_json(&trials[1].trial)["test_interval"].is_null());
     }
 
     #[test]
     fn the_table_keeps_to_the_width_of_the_terminal() {
         let long = format!("[{}GAP(10), SM(10)]", "C(128,3,1), ".repeat(9));
-        let trials = [trial("[C(16,3,1), SM(10)]"), trial(&long)];
+        let trials = [ranked("[C(16,3,1), SM(10)]"), ranked(&long)];
         for width in [60, 80, 100, 172] {
             let text = table_in(&trials, Some(width));
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
@@ -311,6 +358,20 @@ mod tests {
             table_in(&trials[..1], None),
             "rank trial valid % test %    params  MFLOPs seconds  architecture\n   1    17   98.70      –    123456    2.50     1.2  [C(16,3,1), SM(10)]\n"
         );
+    }
+
+    #[test]
+    fn the_one_that_was_chosen_is_marked_with_its_rank() {
+        let chosen = RankedTrial { rank: Some(4), chosen: true, ..ranked("[C(16,3,1), SM(10)]") };
+        let failed = RankedTrial { rank: None, ..ranked("[C(16,3,1), SM(10)]") };
+        let text = table_in(&[chosen.clone(), ranked("[C(32,3,1), SM(10)]"), failed], None);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines[1].starts_with("  *4    17 ") && lines[2].starts_with("   1 ") && lines[3].starts_with("   – "),
+            "{text}"
+        );
+        assert_eq!(lines.last(), Some(&CHOSEN.trim_end()));
+        assert_eq!((&ranked_json(&chosen)["rank"], &ranked_json(&chosen)["chosen"]), (&json!(4), &json!(true)));
     }
 
     #[test]

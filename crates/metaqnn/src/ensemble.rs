@@ -5,13 +5,15 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::Settings;
-use metaqnn_core::study::{EnsembleRecord, TrialNumber, choose_ensemble};
+use metaqnn_core::study::{EnsembleRecord, TrialNumber, balanced_accuracy, choose_ensemble};
+use metaqnn_data::DataSet;
 use metaqnn_store::{StudyFile, StudyReader};
 use metaqnn_train::ComputeDevice;
 
+use crate::arguments::StudyDataArguments;
 use crate::display;
 use crate::final_table::FinalTable;
-use crate::study_models::StudyModels;
+use crate::study_models::{StudyModels, scored};
 
 /// Members of the paper's ensemble (spec 4): its networks are not validated again, so nothing can tell how many are best.
 const MEMBERS_OF_PAPER: usize = 5;
@@ -19,7 +21,7 @@ const MEMBERS_OF_PAPER: usize = 5;
 /// Where the data lie and what measures.
 pub(crate) struct Measuring<'a> {
     pub(crate) study: &'a Path,
-    pub(crate) data_dir: Option<&'a Path>,
+    pub(crate) place: &'a StudyDataArguments,
     pub(crate) device: &'a ComputeDevice,
 }
 
@@ -44,20 +46,24 @@ fn chosen(
     measuring: &Measuring<'_>,
     before: Option<&EnsembleRecord>,
 ) -> Result<Option<EnsembleRecord>> {
-    let models = StudyModels::open(measuring.study, reader, measuring.data_dir)?;
-    let Some((members, valid_accuracy)) = members(reader, ranked, settings, &models)? else { return Ok(None) };
+    let models = StudyModels::open(measuring.study, reader)?;
+    let data = models.data(measuring.place)?;
+    let Some((members, valid_accuracy)) = members(reader, ranked, settings, &data)? else { return Ok(None) };
     if let Some(before) = before
         && (&before.members, before.valid_accuracy) == (&members, valid_accuracy)
     {
         return Ok(Some(before.clone()));
     }
     eprintln!("{}: measuring their ensemble", display::count(members.len() as u64, "network"));
-    let scored = models.scored(&models.model(&members, None)?, measuring.device)?;
+    let model = models.model(&members, None, &mut || Ok(data.clone()))?;
+    let scored = scored(&model, &data.test, measuring.device)?;
+    let probabilities = metaqnn_export::probabilities(&scored.logits, data.classes());
+    let predicted = metaqnn_export::predicted_classes(&probabilities, data.classes());
     Ok(Some(EnsembleRecord {
         members,
         valid_accuracy,
-        test_accuracy: models.accuracy(&scored),
-        test_balanced_accuracy: Some(models.balanced_accuracy(&scored)),
+        test_accuracy: metaqnn_export::accuracy(&scored.logits, &scored.labels, data.classes()),
+        test_balanced_accuracy: Some(balanced_accuracy(predicted, &scored.labels)),
         test_images: scored.len() as u64,
     }))
 }
@@ -68,10 +74,9 @@ fn members(
     reader: &StudyReader,
     ranked: &[TrialNumber],
     settings: &Settings,
-    models: &StudyModels<'_>,
+    data: &DataSet,
 ) -> Result<Option<(Vec<TrialNumber>, Option<f64>)>> {
-    let valid = &models.data().valid;
-    let classes = models.data().classes();
+    let (valid, classes) = (&data.valid, data.classes());
     let (mut trials, mut networks) = (Vec::new(), Vec::new());
     for &trial in ranked {
         // Networks that an earlier version has validated left none.

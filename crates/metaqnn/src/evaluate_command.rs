@@ -1,14 +1,14 @@
 //! `metaqnn evaluate`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use metaqnn_core::study::balanced_accuracy;
-use metaqnn_data::{ImageSize, LoadedData};
-use metaqnn_export::{Measured, predicted_classes, probabilities};
+use metaqnn_data::{DataArgument, EvaluationData, MeasuredPart, load_for_evaluation};
+use metaqnn_export::{Measured, Model, predicted_classes, probabilities};
 use serde_json::json;
 
 use crate::arguments::EvaluateArguments;
 use crate::trained_model::{TrainedModel, image_shape};
-use crate::{setup, trained_model};
+use crate::{display, setup, trained_model};
 
 /// Classes up to which the confusion matrix is printed for people.
 const PRINTED_CLASSES: usize = 20;
@@ -21,40 +21,23 @@ struct ClassFigures {
     f1: Option<f64>,
 }
 
-/// Measures a model on the test images of a data set.
+/// Measures a model on labelled images, and says which of them these were.
 pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<i32> {
-    let TrainedModel { model, device, .. } = trained_model::open(&arguments.model)?;
-    let data_dir = arguments.model.data_dir.data_dir.as_deref();
-    let input = image_shape(model.preparation().input);
-    let (LoadedData { data, .. }, _) =
-        setup::data_set(&arguments.data, data_dir, Some(ImageSize::new(input.height, input.width)?))?;
-    ensure!(data.shape() == input, "{}: images of {}, the model is for {input}", arguments.data, data.shape());
-    ensure!(
-        data.class_names == model.class_names(),
-        "{}: its classes are not those of the model ({} and {})",
-        arguments.data,
-        data.class_names.join(", "),
-        model.class_names().join(", ")
-    );
-    let max_value = model.preparation().max_value;
-    ensure!(
-        data.max_value == max_value,
-        "{}: white is stored as {}, the model is for {max_value}",
-        arguments.data,
-        data.max_value
-    );
-    ensure!(!data.test.is_empty(), "{}: it has no test images", arguments.data);
-    let classes = data.classes();
-    let probabilities = probabilities(&trained_model::logits(&model, &data.test, &device)?, classes);
+    let TrainedModel { model, device } = trained_model::open(&arguments.model)?;
+    let data = labelled_images(arguments, &model)?;
+    let classes = model.class_names().len();
+    let logits = trained_model::logits(&model, &data.images, &device)?;
+    let probabilities = probabilities(&logits, classes);
+    let labels = &data.images.labels;
     let mut confusion = vec![vec![0_u64; classes]; classes];
-    for (class, &label) in predicted_classes(&probabilities, classes).zip(&data.test.labels) {
+    for (class, &label) in predicted_classes(&probabilities, classes).zip(labels) {
         confusion[usize::from(label)][class] += 1;
     }
-    let images = data.test.len();
+    let images = labels.len();
     let right: u64 = (0..classes).map(|class| confusion[class][class]).sum();
     let accuracy = right as f64 / images as f64;
     let figures = class_figures(&confusion);
-    let balanced = balanced_accuracy(predicted_classes(&probabilities, classes), &data.test.labels);
+    let balanced = balanced_accuracy(predicted_classes(&probabilities, classes), labels);
     let measured = Measured { test_accuracy: accuracy, test_images: images as u64, epochs: 0, train_seconds: 0.0 };
     let (low, high) = measured.interval();
     if arguments.json {
@@ -66,7 +49,7 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<i32> {
         };
         let mut value = json!({
             "accuracy": accuracy, "images": images, "confusion": confusion, "interval": [low, high],
-            "balanced_accuracy": balanced,
+            "balanced_accuracy": balanced, "measured": part_name(data.part),
             "classes": model.class_names().iter().zip(&figures).map(of_class).collect::<Vec<_>>(),
         });
         if arguments.probabilities {
@@ -75,6 +58,7 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<i32> {
         println!("{value}");
         return Ok(0);
     }
+    println!("{}", part_in_words(arguments, &data));
     println!(
         "accuracy {:.2} % of {images} images (95 % confidence interval {:.2} to {:.2} %), balanced accuracy {:.2} %",
         100.0 * accuracy,
@@ -87,10 +71,90 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<i32> {
         println!("\nconfusion matrix, a row a true class, a column a predicted one:");
         for (name, row) in model.class_names().iter().zip(&confusion) {
             let row: String = row.iter().map(|count| format!("{count:>6}")).collect();
-            println!("{name:>16} {row}");
+            println!("{:>16} {row}", display::name(name));
         }
     }
     Ok(0)
+}
+
+/// Reads the images as the model takes them; their labels become those of the model.
+fn labelled_images(arguments: &EvaluateArguments, model: &Model) -> Result<EvaluationData> {
+    let argument: DataArgument = arguments.data.parse()?;
+    let data_dir = setup::data_folder(&argument, arguments.model.place.data_dir.data_dir.as_deref())?;
+    let preparation = model.preparation();
+    let mut data = load_for_evaluation(
+        &argument,
+        &data_dir,
+        image_shape(preparation.input),
+        preparation.max_value,
+        Some(&model.provenance().data_fingerprint),
+        &setup::split_settings(),
+    )?;
+    setup::tell(&data.warnings);
+    ensure!(!data.images.is_empty(), "{}: it has no test images", arguments.data);
+    let names = model.class_names();
+    let classes: Vec<Option<usize>> =
+        data.class_names.iter().map(|class| names.iter().position(|name| name == class)).collect();
+    let unknown: Vec<String> = data
+        .class_names
+        .iter()
+        .zip(&classes)
+        .filter(|(_, class)| class.is_none())
+        .map(|(name, _)| display::name(name))
+        .collect();
+    if !unknown.is_empty() {
+        let known: Vec<String> = names.iter().map(|name| display::name(name)).collect();
+        bail!(
+            "{}: {} not among the classes of the model, which are {}",
+            arguments.data,
+            match unknown.as_slice() {
+                [name] => format!("class {name} is"),
+                names => format!("classes {} are", display::first_few(names)),
+            },
+            display::first_few(&known)
+        );
+    }
+    for label in &mut data.images.labels {
+        // Every class was found, and there are no more than fit.
+        *label = classes[usize::from(*label)].unwrap_or_default() as u16;
+    }
+    Ok(data)
+}
+
+/// The key of what is measured.
+fn part_name(part: MeasuredPart) -> &'static str {
+    match part {
+        MeasuredPart::Test => "test",
+        MeasuredPart::Valid => "valid",
+        MeasuredPart::Train => "train",
+        MeasuredPart::KeptFromTraining => "kept-from-training",
+        _ => "all",
+    }
+}
+
+/// Which images are measured.
+fn part_in_words(arguments: &EvaluateArguments, data: &EvaluationData) -> String {
+    let (name, images) = (display::name(&arguments.data), data.images.len() as u64);
+    let others = display::count(data.others as u64, "other image");
+    let of = |what: &str| match data.others {
+        0 => format!("{name}: all {}", display::count(images, what)),
+        _ => format!("{name}: its {}, {others} left aside", display::count(images, what)),
+    };
+    match data.part {
+        MeasuredPart::Test => of("test image"),
+        MeasuredPart::Valid => format!("{}; it has no test images", of("validation image")),
+        MeasuredPart::Train => {
+            format!(
+                "{}; it has no test images: a model does better on images that it was trained on",
+                of("training image")
+            )
+        }
+        MeasuredPart::KeptFromTraining => format!(
+            "{name}: the model was trained on these data, so only the {} kept from the training are measured",
+            display::count(images, "test image")
+        ),
+        _ => of("image"),
+    }
 }
 
 fn print_classes(names: &[String], figures: &[ClassFigures]) {
@@ -98,7 +162,7 @@ fn print_classes(names: &[String], figures: &[ClassFigures]) {
     println!("\n{:>16} {:>7} {:>10} {:>8} {:>8}", "class", "images", "precision", "recall", "F1");
     for (name, figures) in names.iter().zip(figures) {
         let [precision, recall, f1] = [figures.precision, figures.recall, figures.f1].map(percent);
-        println!("{name:>16} {:>7} {precision:>10} {recall:>8} {f1:>8}", figures.images);
+        println!("{:>16} {:>7} {precision:>10} {recall:>8} {f1:>8}", display::name(name), figures.images);
     }
 }
 

@@ -7,11 +7,15 @@ use metaqnn_export::{Export, Format, Verification};
 use serde_json::json;
 
 use crate::arguments::ExportArguments;
+use crate::interrupt::INTERRUPTED;
 use crate::trained_model::{self, TrainedModel};
+use crate::{display, output_path};
 
 /// Writes a model folder and checks every format in it.
 pub(crate) fn export(arguments: &ExportArguments) -> Result<i32> {
-    let TrainedModel { model, device, scored } = trained_model::open(&arguments.model)?;
+    // Before anything is read, which can take long.
+    output_path::check_place(&arguments.out, &trained_model::inputs(&arguments.model))?;
+    let (TrainedModel { model, device }, scored) = trained_model::open_scored(&arguments.model)?;
     let mut engine = |model: &metaqnn_export::Model, pixels: &[u8]| {
         let images = trained_model::unlabelled(model, pixels.to_vec());
         trained_model::logits(model, &images, &device).map_err(|error| error.to_string())
@@ -23,27 +27,37 @@ pub(crate) fn export(arguments: &ExportArguments) -> Result<i32> {
         engine: &mut engine,
         python: Path::new(&arguments.python),
     };
+    let out = arguments.out.clone();
+    ctrlc::set_handler(move || {
+        metaqnn_export::remove_unfinished(&out);
+        std::process::exit(INTERRUPTED);
+    })?;
     let checks = export.write(&arguments.out)?;
     if arguments.json {
-        println!("{}", json!({ "folder": arguments.out, "verification": checks }));
+        println!("{}", json!({ "folder": display::lossy(&arguments.out), "verification": checks }));
         return Ok(0);
     }
-    println!("{}: compared with the model that was scored, on {} images", arguments.out.display(), scored.len());
+    let images = if scored.are_made { "made images" } else { "images" };
+    let out = display::path(&arguments.out);
+    println!("{out}: compared with the model that was scored, on {} {images}", scored.len());
     for check in &checks {
         println!("  {}", line(check));
     }
     Ok(0)
 }
 
-fn line(check: &Verification) -> String {
+/// How a format came out, in a line.
+pub(crate) fn line(check: &Verification) -> String {
     let name = Format::ALL.into_iter().find(|format| format.name() == check.format).map_or("", Format::file);
-    let scored = 100.0 * check.accuracy_of_the_scored_model;
-    match (check.max_difference, check.accuracy) {
-        (Some(difference), Some(accuracy)) => format!(
-            "{name:<18} largest difference of logits {difference:.1e} (allowed {:.1e}), accuracy {:.2} % (scored model {scored:.2} %)",
-            check.tolerance,
-            100.0 * accuracy
-        ),
-        _ => format!("{name:<18} {}", check.note.as_deref().unwrap_or("not run")),
+    let Some(difference) = check.max_difference else {
+        return format!("{name:<18} {}", check.note.as_deref().unwrap_or("not run"));
+    };
+    let difference =
+        format!("{name:<18} largest difference of logits {difference:.1e} (allowed {:.1e})", check.tolerance);
+    match (check.accuracy, check.accuracy_of_the_scored_model) {
+        (Some(accuracy), Some(scored)) => {
+            format!("{difference}, accuracy {:.2} % (scored model {:.2} %)", 100.0 * accuracy, 100.0 * scored)
+        }
+        _ => difference,
     }
 }

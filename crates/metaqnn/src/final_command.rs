@@ -1,6 +1,5 @@
 //! `metaqnn final`: the best networks of a study trained fully, measured once on the test data, and the best of them together.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,12 +11,13 @@ use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_store::{StoredTrial, StudyFile};
 use metaqnn_train::ComputeDevice;
 
-use crate::arguments::FinalArguments;
+use crate::arguments::{FinalArguments, StudyDataArguments};
 use crate::ensemble::{self, Measuring};
 use crate::final_budget::{Budget, Pace, measure_epoch};
 use crate::final_jobs::{FinalJobs, Stage, candidate_job, checkpoint, final_job, remove_checkpoints};
 use crate::final_table::FinalTable;
 use crate::interrupt::{INTERRUPTED, Interrupt};
+use crate::setup::StudyData;
 use crate::{display, setup};
 
 /// Networks that are trained fully where nothing else is asked for (method: the top ten).
@@ -32,7 +32,7 @@ struct FinalTrainings {
     settings: Settings,
     device: ComputeDevice,
     setup: WorkerSetup,
-    data_dir: Option<PathBuf>,
+    place: StudyDataArguments,
     budget: Option<Budget>,
     /// Threads with which the trials were trained.
     trial_threads: u32,
@@ -85,18 +85,18 @@ impl FinalTrainings {
         if arguments.threads.is_none() {
             settings.search.threads = setup::all_threads(&settings);
         }
-        let data_dir = arguments.data_dir.data_dir.as_deref();
-        let (data, data_dir) = setup::data_of_study(&arguments.study, &header, data_dir)?;
+        let place = arguments.place.clone();
+        let StudyData { data, argument, data_dir } = setup::data_of_study(&arguments.study, &header, &place)?;
         if data.test.is_empty() {
             bail!("data set {}: it has no test images, so nothing can be measured", data.name);
         }
         Ok(FinalTrainings {
             settings,
             device,
-            data_dir: arguments.data_dir.data_dir.clone(),
+            place,
             budget: arguments.budget.map(|seconds| Budget { begin, seconds }),
             setup: WorkerSetup {
-                data: header.data,
+                data: argument,
                 data_dir: data_dir.display().to_string(),
                 image_size: setup::image_size(header.input)?.to_string(),
                 settings: document.to_string(),
@@ -310,11 +310,11 @@ impl FinalTrainings {
 
     /// Chooses the ensemble of what was trained, on as many threads as the trainings had.
     fn settle_ensemble(&mut self, arguments: &FinalArguments) -> Result<()> {
-        let (study, data_dir) = (arguments.study.as_path(), self.data_dir.as_deref());
+        let (study, place) = (arguments.study.as_path(), &self.place);
         let threads = self.settings.search.threads as usize;
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("threads cannot be started")?;
-        let measuring = Measuring { study, data_dir, device: &self.device };
+        let measuring = Measuring { study, place, device: &self.device };
         let (file, settings) = (&mut self.file, &self.settings);
         threads.install(|| ensemble::settle(file, settings, &measuring))
     }

@@ -58,7 +58,7 @@ impl FinalTable {
             value["train_seconds"] = json!(figures.seconds);
             value
         });
-        json!({ "study": study, "networks": networks, "ensemble": ensemble })
+        json!({ "study": display::lossy(study), "networks": networks, "ensemble": ensemble })
     }
 
     /// The figures of an ensemble: what its members cost is added up.
@@ -83,7 +83,7 @@ impl FinalTable {
         figures
     }
 
-    /// The table for people: errors in percent.
+    /// The table for people: accuracies in percent.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "{:>8} {:>5} {:>8} {:>7} {:>15} {:>10} {:>9} {:>7} {:>6} {:>8}  architecture\n",
@@ -107,7 +107,7 @@ impl FinalTable {
             text += &self.together(ensemble).line("ensemble", "", &members);
         }
         text += &format!(
-            "errors of {}, measured once, balanced: each class counts the same; ranked by validation\n",
+            "accuracies; test: on {}, measured once; balanced: each class counts the same; ranked by validation\n",
             display::count(self.rows.first().map_or(0, |row| row.measured.test_images), "test image")
         );
         text
@@ -134,12 +134,12 @@ impl Figures {
 
     fn line(&self, rank: &str, trial: &str, architecture: &str) -> String {
         let (low, high) = self.interval();
-        let percent = |accuracy: f64| format!("{:.2}", 100.0 * (1.0 - accuracy));
+        let percent = |accuracy: f64| format!("{:.2}", 100.0 * accuracy);
         format!(
             "{rank:>8} {trial:>5} {:>8} {:>7} {:>15} {:>10} {:>9} {:>7.2} {:>6} {:>8.1}  {architecture}\n",
             self.valid_accuracy.map_or("–".into(), percent),
             percent(self.test_accuracy),
-            format!("{} to {}", percent(high), percent(low)),
+            format!("{} to {}", percent(low), percent(high)),
             self.test_balanced_accuracy.map_or("–".into(), percent),
             self.params,
             self.flops as f64 / 1e6,

@@ -6,14 +6,14 @@ use metaqnn_store::{Detail, LoggedEvent, StudyReader};
 use serde_json::json;
 
 use crate::arguments::{ConfigArguments, LogArguments, ShowArguments, StudyArguments, TopArguments};
-use crate::{coordinator, display, setup};
+use crate::{coordinator, display, ranking, setup};
 
 /// The best models.
 pub(crate) fn top(arguments: &TopArguments) -> Result<i32> {
     let reader = StudyReader::open(&arguments.study.study)?;
-    let trials = reader.top(arguments.n)?;
+    let trials = ranking::best(&reader, arguments.n)?;
     if arguments.study.json {
-        println!("{}", json!(trials.iter().map(display::trial_json).collect::<Vec<_>>()));
+        println!("{}", json!(trials.iter().map(display::ranked_json).collect::<Vec<_>>()));
     } else {
         print!("{}", display::table(&trials));
         if let Some(ensemble) = reader.ensemble()? {
@@ -30,12 +30,14 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
         let trial = reader
             .trial(TrialNumber(number))?
             .with_context(|| format!("{} has no trial {number}", arguments.study.study.display()))?;
-        let mut value = display::trial_json(&trial);
+        let ranked = ranking::of_trial(&reader, trial)?;
+        let mut value = display::ranked_json(&ranked);
+        let trial = &ranked.trial;
         value["curve"] = json!(trial.record.evaluation.curve);
         if arguments.study.json {
             println!("{value}");
         } else {
-            println!("{}", display::table(std::slice::from_ref(&trial)));
+            println!("{}", display::table(std::slice::from_ref(&ranked)));
             for point in &trial.record.evaluation.curve {
                 println!(
                     "epoch {:>3}: training loss {:.4}, validation accuracy {:.4}",
@@ -61,7 +63,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
         println!(
             "{}",
             json!({
-                "study": arguments.study.study, "version": header.version, "data": header.data, "seed": header.seed,
+                "study": display::lossy(&arguments.study.study), "version": header.version, "data": header.data, "seed": header.seed,
                 "input": header.input.to_string(), "classes": header.class_names.len(), "events": counts.events,
                 "trials": counts.trials(), "models": counts.models(), "repeats": counts.repeats,
                 "run_seconds": reader.run_seconds()?, "verified_events": verified.map(|(_, replayed)| replayed),
@@ -73,13 +75,16 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
     } else {
         println!(
             "data {}, images of {}, {} classes, seed {}",
-            header.data,
+            display::name(&header.data),
             header.input,
             header.class_names.len(),
             header.seed
         );
         println!("written by metaqnn {}, {} of running time", header.version, display::duration(reader.run_seconds()?));
-        println!("{} models, {} trials, {} repeats", counts.models(), counts.trials(), counts.repeats);
+        let [models, trials, repeats] =
+            [(counts.models(), "model"), (counts.trials(), "trial"), (counts.repeats, "repeat")]
+                .map(|(number, thing)| display::count(number, thing));
+        println!("{models}, {trials}, {repeats}");
         for line in display::costs_in_words(&reader.costs()?) {
             println!("{line}");
         }
@@ -94,7 +99,7 @@ pub(crate) fn show(arguments: &ShowArguments) -> Result<i32> {
             println!("  replaying the log gives the stored Q-table hash at each of {events} events");
             println!("this finds damage, not forgery: who can change a row can change its SHA-256");
         }
-        print!("{}", display::table(&reader.top(10)?));
+        print!("{}", display::table(&ranking::best(&reader, 10)?));
         if let Some(ensemble) = reader.ensemble()? {
             println!("{}", display::ensemble_line(&ensemble));
         }

@@ -7,6 +7,7 @@ mod arguments;
 mod bench_agent;
 mod bench_command;
 mod bench_early_stop;
+mod check_command;
 mod coordinator;
 mod copy_command;
 mod cpu_speed;
@@ -22,13 +23,16 @@ mod final_phase;
 mod final_table;
 mod inspect;
 mod interrupt;
+mod output_path;
 mod predict_command;
 mod progress;
+mod ranking;
 mod report_command;
 mod run;
 mod search_plan;
 mod serve_command;
 mod setup;
+mod shown;
 mod space_command;
 mod study_models;
 mod study_path;
@@ -61,6 +65,7 @@ fn main() {
         Verb::Train(train) => train_command::train_one(&train),
         Verb::Final(arguments) => final_command::train_finally(&arguments),
         Verb::Export(export) => export_command::export(&export),
+        Verb::Check(check) => check_command::check(&check),
         Verb::Evaluate(evaluate) => evaluate_command::evaluate(&evaluate),
         Verb::Predict(predict) => predict_command::predict(&predict),
         Verb::Space(space) => space_command::run(&space),

@@ -2,12 +2,15 @@
 //!
 //! - Progress and messages, on standard error, are dropped where they cannot be written: a search goes on without a reader.
 //! - Results, on standard output, that cannot be written are an error in one line and exit status 1.
+//! - What a terminal would obey, in the names of files, classes and studies, is escaped.
 //! - A reader of the results that closed the pipe, as `head` does, has what it wanted: the rest is dropped without a word.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::shown::clean_lines;
 
 macro_rules! print {
     ($($argument:tt)*) => { $crate::output::result(format_args!($($argument)*), false) };
@@ -42,7 +45,8 @@ pub(crate) fn result(text: Arguments<'_>, line: bool) {
     }
     let mut output = io::stdout().lock();
     let end = if line { "\n" } else { "" };
-    if let Err(error) = output.write_fmt(format_args!("{text}{end}")) {
+    let text = text.to_string();
+    if let Err(error) = output.write_fmt(format_args!("{}{end}", clean_lines(&text))) {
         *failed = Some(error);
         drop(failed);
         if !HAS_WORK.load(Ordering::SeqCst) {
@@ -53,7 +57,8 @@ pub(crate) fn result(text: Arguments<'_>, line: bool) {
 
 /// Writes a line for people.
 pub(crate) fn message(text: Arguments<'_>) {
-    let _ = io::stderr().lock().write_fmt(format_args!("{text}\n"));
+    let text = text.to_string();
+    let _ = io::stderr().lock().write_fmt(format_args!("{}\n", clean_lines(&text)));
 }
 
 /// The exit status of a program that would end with `status`, once it is known whether its results were written; says so where not.

@@ -1,71 +1,108 @@
 //! `metaqnn predict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use metaqnn_data::read_image;
-use metaqnn_export::{predicted_classes, probabilities};
+use anyhow::Result;
+use metaqnn_data::{ImageShape, list_images, read_image};
+use metaqnn_export::{Model, predicted_classes, probabilities};
+use metaqnn_train::ComputeDevice;
 use serde_json::{Map, json};
 
 use crate::arguments::PredictArguments;
 use crate::trained_model::{self, TrainedModel};
+use crate::{display, in_words};
 
 /// Probabilities that are printed for people.
 const PRINTED_CLASSES: usize = 3;
 
-/// Classes and probabilities of image files, a line each.
+/// Images that are answered at once: answers come soon, and a folder of any size fits into memory.
+const BATCH: usize = 256;
+
+/// Classes and probabilities of image files, a line each. What cannot be answered is said, and the others are answered.
 pub(crate) fn predict(arguments: &PredictArguments) -> Result<i32> {
-    let TrainedModel { model, device, .. } = trained_model::open(&arguments.model)?;
-    let shape = trained_model::image_shape(model.preparation().input);
-    let (mut files, mut pixels) = (Vec::new(), Vec::new());
-    let mut failed = false;
-    for file in image_files(&arguments.files)? {
-        match read_image(&file, shape, model.preparation().max_value) {
-            Ok(image) => {
-                pixels.extend(image);
-                files.push(file);
-            }
-            Err(error) => {
-                eprintln!("error: {error}");
-                failed = true;
-            }
-        }
+    let TrainedModel { model, device } = trained_model::open(&arguments.model)?;
+    let mut all_answered = true;
+    let mut failed = |reason: String| {
+        eprintln!("error: {reason}");
+        all_answered = false;
+    };
+    let files = image_files(&arguments.files, &mut failed);
+    for files in files.chunks(BATCH) {
+        answer(files, &model, &device, arguments.json, &mut failed)?;
     }
-    let classes = model.class_names().len();
-    let images = trained_model::unlabelled(&model, pixels);
-    let probabilities = probabilities(&trained_model::logits(&model, &images, &device)?, classes);
-    let predicted = predicted_classes(&probabilities, classes);
-    for ((file, row), class) in files.iter().zip(probabilities.chunks(classes)).zip(predicted) {
-        let name = &model.class_names()[class];
-        if arguments.json {
-            let each = model.class_names().iter().zip(row).map(|(name, p)| (name.clone(), json!(p)));
-            println!("{}", json!({ "file": file, "class": name, "probabilities": each.collect::<Map<_, _>>() }));
-        } else {
-            let mut best: Vec<(&String, f32)> = model.class_names().iter().zip(row.iter().copied()).collect();
-            best.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let best = best.iter().take(PRINTED_CLASSES).map(|(name, p)| format!("{name} {:.1} %", 100.0 * p));
-            println!("{}: {name} ({})", file.display(), best.collect::<Vec<_>>().join(", "));
-        }
-    }
-    Ok(i32::from(failed))
+    Ok(i32::from(!all_answered))
 }
 
-/// The files, in place of a folder those directly in it, sorted by name.
-fn image_files(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// Reads and answers a batch of files.
+fn answer(
+    files: &[PathBuf],
+    model: &Model,
+    device: &ComputeDevice,
+    as_json: bool,
+    failed: &mut dyn FnMut(String),
+) -> Result<()> {
+    let shape: ImageShape = trained_model::image_shape(model.preparation().input);
+    let (mut read, mut pixels) = (Vec::new(), Vec::new());
+    for file in files {
+        match read_image(file, shape, model.preparation().max_value) {
+            Ok(image) => {
+                pixels.extend(image);
+                read.push(file);
+            }
+            Err(error) => failed(error.to_string()),
+        }
+    }
+    let (names, classes) = (model.class_names(), model.class_names().len());
+    let images = trained_model::unlabelled(model, pixels);
+    let probabilities = probabilities(&trained_model::logits(model, &images, device)?, classes);
+    let predicted = predicted_classes(&probabilities, classes);
+    for ((file, row), class) in read.into_iter().zip(probabilities.chunks(classes)).zip(predicted) {
+        if as_json {
+            let each: Map<_, _> = names.iter().zip(row).map(|(name, p)| (name.clone(), json!(p))).collect();
+            println!("{}", json!({ "file": display::lossy(file), "class": names[class], "probabilities": each }));
+        } else {
+            println!("{}: {}", display::path(file), in_line(names, row, class));
+        }
+    }
+    Ok(())
+}
+
+/// A class with the most probable ones behind it.
+fn in_line(names: &[String], probabilities: &[f32], class: usize) -> String {
+    let mut best: Vec<(&String, f32)> = names.iter().zip(probabilities.iter().copied()).collect();
+    best.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let best = best.iter().take(PRINTED_CLASSES).map(|(name, p)| format!("{} {:.1} %", display::name(name), 100.0 * p));
+    format!("{} ({})", display::name(&names[class]), best.collect::<Vec<_>>().join(", "))
+}
+
+/// The files, in place of a folder the images in it and below it.
+fn image_files(given: &[PathBuf], failed: &mut dyn FnMut(String)) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in given {
-        if !path.is_dir() {
+        if path.is_dir() {
+            files.extend(images_in(path, failed));
+        } else {
             files.push(path.clone());
-            continue;
         }
-        let entries = std::fs::read_dir(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let mut inside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        inside.retain(|path| path.is_file());
-        inside.sort();
-        if inside.is_empty() {
-            bail!("{}: there is no file in it", path.display());
-        }
-        files.extend(inside);
     }
-    Ok(files)
+    files
+}
+
+fn images_in(folder: &Path, failed: &mut dyn FnMut(String)) -> Vec<PathBuf> {
+    let list = match list_images(folder) {
+        Ok(list) => list,
+        Err(error) => {
+            failed(in_words(&error.into()));
+            return Vec::new();
+        }
+    };
+    list.problems.iter().for_each(|problem| failed(problem.to_string()));
+    if !list.left_out.is_empty() {
+        let names: Vec<String> = list.left_out.iter().map(|path| display::path(path)).collect();
+        eprintln!("left out, being no image: {}", display::first_few(&names));
+    }
+    if list.images.is_empty() {
+        failed(format!("{}: there is no image in it or below it", display::path(folder)));
+    }
+    list.images
 }

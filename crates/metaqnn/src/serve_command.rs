@@ -5,6 +5,7 @@ use metaqnn_report::live::{LiveOptions, LiveView};
 use serde_json::json;
 
 use crate::arguments::ServeArguments;
+use crate::display;
 
 /// Serves the live view until Ctrl-C, which is the way to end it and no failure.
 pub(crate) fn serve(arguments: &ServeArguments) -> Result<i32> {
@@ -14,9 +15,10 @@ pub(crate) fn serve(arguments: &ServeArguments) -> Result<i32> {
     ctrlc::set_handler(|| std::process::exit(0))?;
     if arguments.json {
         let address = view.address();
+        let studies: Vec<String> = arguments.studies.iter().map(|path| display::lossy(path)).collect();
         println!(
             "{}",
-            json!({ "url": view.url(), "host": address.ip().to_string(), "port": address.port(), "studies": arguments.studies })
+            json!({ "url": view.url(), "host": address.ip().to_string(), "port": address.port(), "studies": studies })
         );
     } else {
         println!("{}", view.url());

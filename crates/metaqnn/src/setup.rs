@@ -14,7 +14,8 @@ use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::WorkerSetup;
 use toml_edit::DocumentMut;
 
-use crate::arguments::SettingsArguments;
+use crate::arguments::{SettingsArguments, StudyDataArguments};
+use crate::display;
 
 /// Threads of workers that a core bears; with more the machine only swaps.
 const THREADS_A_CORE: usize = 32;
@@ -104,15 +105,73 @@ pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize
     Ok((load_argument(&argument, &folder, size, &split_settings())?, folder))
 }
 
-/// Reads the data set of the study at `path`, its images of the size that the study began with.
-pub(crate) fn data_of_study(path: &Path, header: &StudyHeader, folder: Option<&Path>) -> Result<(DataSet, PathBuf)> {
-    let (LoadedData { data, .. }, folder) = data_set(&header.data, folder, Some(image_size(header.input)?))
-        .with_context(|| format!("{}: its data must be where they were", path.display()))?;
-    // A class folder that was renamed leaves the images as they were.
-    if data.fingerprint != header.data_fingerprint || data.class_names != header.class_names {
-        bail!("{}: the data set {} is not the one that the study began with", path.display(), header.data);
+/// The data of a study, read, and where they are.
+pub(crate) struct StudyData {
+    pub(crate) data: DataSet,
+    /// The DATA argument with which they are found.
+    pub(crate) argument: String,
+    /// The folder of the known data sets.
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Reads the data set of the study at `path`, its images of the size that the study began with, from where it was or is now.
+pub(crate) fn data_of_study(path: &Path, header: &StudyHeader, place: &StudyDataArguments) -> Result<StudyData> {
+    let argument = match &place.moved_data {
+        Some(moved) => lasting(moved)?,
+        None => header.data.clone(),
+    };
+    let folder = place.data_dir.data_dir.as_deref();
+    let (LoadedData { data, .. }, data_dir) = data_set(&argument, folder, Some(image_size(header.input)?))
+        .with_context(|| match &place.moved_data {
+            Some(_) => format!("{}: the data named with --data cannot be read", path.display()),
+            None => {
+                format!(
+                    "{}: its data cannot be read; if they have moved, give the new path with --data",
+                    path.display()
+                )
+            }
+        })?;
+    match difference(header, &data) {
+        Some(difference) => {
+            bail!("{}: {argument} does not hold the data that the study began with: {difference}", path.display())
+        }
+        None => Ok(StudyData { data, argument, data_dir }),
     }
-    Ok((data, folder))
+}
+
+/// What of `data` is not as it was when the study began, in words.
+fn difference(header: &StudyHeader, data: &DataSet) -> Option<String> {
+    // A class folder that was renamed leaves the images, and so the fingerprint, as they were.
+    let (before, now) = (&header.class_names, &data.class_names);
+    if before != now {
+        let only_in = |names: &[String], others: &[String]| -> Vec<String> {
+            names.iter().filter(|name| !others.contains(name)).map(|name| display::name(name)).collect()
+        };
+        let (gone, new) = (only_in(before, now), only_in(now, before));
+        let part = |what: &str, names: &[String]| match names {
+            [] => None,
+            names => Some(format!("{what} {}", display::first_few(names))),
+        };
+        let parts: Vec<String> = [part("missing", &gone), part("new", &new)].into_iter().flatten().collect();
+        return Some(format!(
+            "other classes: {}",
+            if parts.is_empty() { "their order".into() } else { parts.join("; ") }
+        ));
+    }
+    let channels = data.shape().channels;
+    if channels != header.input.channels as usize {
+        let colour = |channels: usize| if channels == 1 { "grey" } else { "in colour" };
+        let before = colour(header.input.channels as usize);
+        return Some(format!("its images are {}, those of the study are {before}", colour(channels)));
+    }
+    (data.fingerprint != header.data_fingerprint).then(|| {
+        format!(
+            "other images, labels or splits; it has {} training, {} validation and {} test images",
+            data.train.len(),
+            data.valid.len(),
+            data.test.len()
+        )
+    })
 }
 
 /// The size of the images of a shape.

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use metaqnn_core::settings::TrainingSettings;
-use metaqnn_core::study::{StudyHeader, TrialNumber, balanced_accuracy};
+use metaqnn_core::study::{StudyHeader, TrialNumber};
 use metaqnn_data::{DataSet, LabelledImages};
-use metaqnn_export::{Measured, Model, Provenance, ScoredImages, TrainedNetwork, Weights};
+use metaqnn_export::{Measured, Model, Preparation, Provenance, ScoredImages, StoredNetwork, TrainedNetwork};
 use metaqnn_store::StudyReader;
 use metaqnn_train::{ComputeDevice, normalizer};
 
+use crate::arguments::StudyDataArguments;
 use crate::final_table::FinalTable;
 use crate::setup;
 use crate::trained_model::{logits, preparation};
@@ -23,27 +24,25 @@ pub(crate) enum Chosen {
     Ensemble,
 }
 
-/// A study with the data that its models can be checked on.
+/// A study of which networks were trained fully.
 pub(crate) struct StudyModels<'a> {
     path: &'a Path,
     reader: &'a StudyReader,
     header: StudyHeader,
     training: TrainingSettings,
-    data: DataSet,
 }
 
 impl<'a> StudyModels<'a> {
-    /// Reads the data of the study at `path`.
-    pub(crate) fn open(path: &'a Path, reader: &'a StudyReader, data_dir: Option<&Path>) -> Result<Self> {
+    /// The study at `path`. Its data are not needed to use its models.
+    pub(crate) fn open(path: &'a Path, reader: &'a StudyReader) -> Result<Self> {
         let header = reader.header()?;
         let settings = setup::checked(&setup::document_of_study(path, &header)?)?;
-        let (data, _) = setup::data_of_study(path, &header, data_dir)?;
-        Ok(StudyModels { path, reader, header, training: settings.final_phase.training, data })
+        Ok(StudyModels { path, reader, header, training: settings.final_phase.training })
     }
 
-    /// Its data.
-    pub(crate) fn data(&self) -> &DataSet {
-        &self.data
+    /// Reads its data.
+    pub(crate) fn data(&self, place: &StudyDataArguments) -> Result<DataSet> {
+        Ok(setup::data_of_study(self.path, &self.header, place)?.data)
     }
 
     /// The trials of which a model consists, and what was measured with their weights.
@@ -87,8 +86,14 @@ impl<'a> StudyModels<'a> {
         Ok((vec![trial], record.test_accuracy, record.test_images))
     }
 
-    /// The model of these trials with the weights that the study keeps of them.
-    pub(crate) fn model(&self, members: &[TrialNumber], measured: Option<Measured>) -> Result<Model> {
+    /// The model of these trials with the weights that the study keeps of them. Its `data` are asked for only where an earlier version
+    /// trained the networks: it did not keep how images are prepared for them.
+    pub(crate) fn model(
+        &self,
+        members: &[TrialNumber],
+        measured: Option<Measured>,
+        data: &mut dyn FnMut() -> Result<DataSet>,
+    ) -> Result<Model> {
         let header = &self.header;
         let provenance = Provenance {
             study: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -98,42 +103,33 @@ impl<'a> StudyModels<'a> {
             study_version: header.version.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let networks = members.iter().map(|member| self.network(*member)).collect::<Result<Vec<_>>>()?;
-        let preparation = preparation(&normalizer(&self.data, &self.training));
+        let (mut networks, mut kept) = (Vec::new(), None);
+        for member in members {
+            let (network, preparation) = self.network(*member)?;
+            networks.push(network);
+            kept = preparation;
+        }
+        let preparation = match kept {
+            Some(preparation) => preparation,
+            None => preparation(&normalizer(&data()?, &self.training)),
+        };
         Ok(Model::new(networks, preparation, header.class_names.clone(), provenance, measured)?)
     }
 
-    fn network(&self, trial: TrialNumber) -> Result<TrainedNetwork> {
+    fn network(&self, trial: TrialNumber) -> Result<(TrainedNetwork, Option<Preparation>)> {
         let missing = || format!("{}: trial {trial} has no stored weights", self.path.display());
         let architecture = self.reader.trial(trial)?.with_context(missing)?.record.architecture;
-        let weights = self.reader.final_weights(trial)?.with_context(missing)?;
-        let weights = Weights::from_safetensors(&weights)
-            .map_err(|reason| anyhow::anyhow!("{}: the weights of trial {trial}: {reason}", self.path.display()))?;
-        Ok(TrainedNetwork::new(architecture, self.training.batch_norm, self.header.input, weights, Some(trial.0))?)
-    }
-
-    /// The test images with the answers of `model` on `device`.
-    pub(crate) fn scored(&self, model: &Model, device: &ComputeDevice) -> Result<ScoredImages> {
-        let LabelledImages { pixels, labels, .. } = &self.data.test;
-        let logits = logits(model, &self.data.test, device)?;
-        Ok(ScoredImages { pixels: pixels.clone(), labels: labels.clone(), logits })
-    }
-
-    /// The share of the test images that `scored` has right.
-    pub(crate) fn accuracy(&self, scored: &ScoredImages) -> f64 {
-        metaqnn_export::accuracy(&scored.logits, &scored.labels, self.data.classes())
-    }
-
-    /// The mean of that share over the classes.
-    pub(crate) fn balanced_accuracy(&self, scored: &ScoredImages) -> f64 {
-        let classes = self.data.classes();
-        let probabilities = metaqnn_export::probabilities(&scored.logits, classes);
-        balanced_accuracy(metaqnn_export::predicted_classes(&probabilities, classes), &scored.labels)
+        let bytes = self.reader.final_weights(trial)?.with_context(missing)?;
+        let StoredNetwork { weights, preparation } = StoredNetwork::from_safetensors(&bytes, self.header.input)
+            .map_err(|reason| anyhow!("{}: the weights of trial {trial}: {reason}", self.path.display()))?;
+        let batch_norm = self.training.batch_norm;
+        let network = TrainedNetwork::new(architecture, batch_norm, self.header.input, weights, Some(trial.0))?;
+        Ok((network, preparation))
     }
 
     /// Holds that the weights give the accuracy that was stored with them, but for images on the edge between two classes.
-    pub(crate) fn check_score(&self, scored: &ScoredImages, measured: Measured) -> Result<()> {
-        let again = self.accuracy(scored);
+    pub(crate) fn check_score(&self, model: &Model, scored: &ScoredImages, measured: Measured) -> Result<()> {
+        let again = metaqnn_export::accuracy(&scored.logits, &scored.labels, model.class_names().len());
         let images = scored.len() as f64;
         let differing = (again - measured.test_accuracy).abs() * images;
         ensure!(
@@ -144,4 +140,10 @@ impl<'a> StudyModels<'a> {
         );
         Ok(())
     }
+}
+
+/// The images with the answers of `model` on `device`.
+pub(crate) fn scored(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Result<ScoredImages> {
+    let logits = logits(model, images, device)?;
+    Ok(ScoredImages { are_made: false, pixels: images.pixels.clone(), labels: images.labels.clone(), logits })
 }

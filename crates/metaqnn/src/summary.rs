@@ -1,19 +1,25 @@
 //! What a run says at its end.
 
 use anyhow::Result;
-use metaqnn_store::StoredTrial;
+use metaqnn_core::graph::Graph;
+use metaqnn_core::ports::Storage;
+use metaqnn_core::study::{Failure, Outcome, smallest_network};
+use metaqnn_store::{Detail, StoredTrial};
 use serde_json::json;
 
 use crate::run::Run;
-use crate::{display, setup};
+use crate::{display, ranking, setup};
 
 impl Run {
     /// Prints the best ten, what was found in words, and the next commands; or the JSON line.
     pub(crate) fn summarize(&self, trained_finally: Option<StoredTrial>, interrupted: bool) -> Result<()> {
         let reader = self.file.reader();
-        let top = reader.top(10)?;
+        let top = ranking::best(reader, 10)?;
         let test_accuracy = trained_finally.as_ref().and_then(|chosen| chosen.test_accuracy);
-        let best = trained_finally.as_ref().or(top.first());
+        let best = match trained_finally {
+            Some(trial) => Some(ranking::of_trial(reader, trial)?),
+            None => top.first().cloned(),
+        };
         let study = self.file.path().display().to_string();
         if self.json {
             let mut line = json!({
@@ -22,7 +28,7 @@ impl Run {
                 "seed": self.settings.search.seed,
                 "models": self.study.models(),
                 "failed": self.study.failed(),
-                "best": best.map(display::trial_json),
+                "best": best.as_ref().map(display::ranked_json),
                 "wall_seconds": self.seconds(),
                 "costs": display::costs_json(&reader.costs()?),
             });
@@ -34,25 +40,38 @@ impl Run {
             if !top.is_empty() {
                 println!("{}", display::table(&top));
             }
-            println!("{}", self.in_words(best));
+            println!("{}", self.in_words(best.as_ref().map(|ranked| &ranked.trial))?);
             for line in display::costs_in_words(&reader.costs()?) {
                 println!("{line}");
             }
         }
         let study = self.short_path();
         if interrupted {
-            eprintln!("stopped; nothing but the trials in training is lost. To go on:\n  metaqnn resume {study}");
+            eprintln!(
+                "stopped; nothing but the trials in training is lost. To go on:\n  metaqnn resume {study}{}",
+                self.moved_data()?
+            );
         } else if !self.json {
-            let trial = best.map_or(1, |best| best.record.trial.0);
             println!("next:");
-            println!("  metaqnn show {study} {trial}");
+            if let Some(best) = &best {
+                println!("  metaqnn show {study} {}", best.trial.record.trial);
+            }
             println!("  metaqnn log {study}");
             if test_accuracy.is_some() {
                 println!("  metaqnn export {study} --out my-model");
             }
-            println!("  metaqnn resume {study} {}", self.more());
+            // More of what has given nothing is no advice.
+            if best.is_some() {
+                println!("  metaqnn resume {study}{} {}", self.moved_data()?, self.more());
+            }
         }
         Ok(())
+    }
+
+    /// The flag that says where the data are, where they are not where the study began with them.
+    fn moved_data(&self) -> Result<String> {
+        let is_moved = self.file.header()?.data != self.data;
+        Ok(if is_moved { format!(" --data {}", self.data) } else { String::new() })
     }
 
     /// Where the study is, seen from here.
@@ -70,7 +89,7 @@ impl Run {
         }
     }
 
-    fn in_words(&self, best: Option<&StoredTrial>) -> String {
+    fn in_words(&self, best: Option<&StoredTrial>) -> Result<String> {
         let (models, failed) = (self.study.models(), self.study.failed());
         let networks = display::count(models, "network");
         let mut text = format!("{networks} trained in {}, {failed} of them failed.", display::duration(self.seconds()));
@@ -82,20 +101,116 @@ impl Run {
                     None => format!("\nThe best, trial {trial}, has {params} parameters."),
                 };
             }
-            None => text += "\nNone has learned yet: it needs more time.",
+            None => {
+                text.push('\n');
+                text += &self.why_none_learned()?;
+            }
         }
         if let Some(best) = best
             && let (Some(accuracy), Some((low, high))) = (best.test_accuracy, best.test_interval())
         {
             text += &format!(
-                "\nTrained on all data it gets {:.2} % of the test images right (error {:.2} %, 95 % interval {:.2} to {:.2} %){}.",
+                "\nTrained on all data it gets {:.2} % of the test images right (95 % interval {:.2} to {:.2} %){}.",
                 100.0 * accuracy,
-                100.0 * (1.0 - accuracy),
-                100.0 * (1.0 - high),
-                100.0 * (1.0 - low),
+                100.0 * low,
+                100.0 * high,
                 display::balanced(best.test_balanced_accuracy)
             );
         }
-        text
+        Ok(text)
+    }
+
+    /// Why there is no network that learned, and what helps.
+    fn why_none_learned(&self) -> Result<String> {
+        let (mut over, mut last_failure) = (None, None);
+        self.file.reader().visit_trials(Detail::Summary, &mut |trial| {
+            match trial.record.evaluation.outcome {
+                Outcome::Failed { failure: failure @ Failure::OverLimit { .. } } => over = Some(failure),
+                Outcome::Failed { failure } => last_failure = Some(failure),
+                Outcome::Complete { .. } | Outcome::Pruned { .. } => {}
+            }
+            true
+        })?;
+        if let Some(failure) = last_failure {
+            return Ok(format!("None has learned; of the last one that failed is known: {failure}."));
+        }
+        let Some(Failure::OverLimit { what, limit, .. }) = over else {
+            return Ok("None was trained to its end: it needs more time.".into());
+        };
+        let header = self.file.header()?;
+        let space = setup::space(&self.settings, header.input, header.class_names.len() as u32)?;
+        let training = &self.settings.training;
+        let Some(limited) = Limited::of(&what) else { return Ok(format!("All are over the limit of {limit} {what}.")) };
+        let size = |graph: &Graph| limited.of_graph(graph, training.batch_size);
+        let smallest = smallest_network(&space, training.network_options(), size);
+        let smallest = smallest.map(|(architecture, size)| {
+            let (key, value) = limited.setting(size);
+            format!(
+                " The smallest network found, {architecture}, has {size} {what}: begin a search with --set {key}={value} or more, or \
+                 with 0 for no limit."
+            )
+        });
+        Ok(format!(
+            "No network that the agent proposed is within the limit of {limit} {what}.{}",
+            smallest.unwrap_or_default()
+        ))
+    }
+}
+
+/// What a limit of the settings limits.
+enum Limited {
+    Params,
+    Flops,
+    TrainMicroseconds,
+    Memory,
+}
+
+impl Limited {
+    /// The one that a failure calls `what`.
+    fn of(what: &str) -> Option<Self> {
+        match what {
+            "parameters" => Some(Limited::Params),
+            "FLOPs an image" => Some(Limited::Flops),
+            "microseconds of training an image" => Some(Limited::TrainMicroseconds),
+            "bytes of memory" => Some(Limited::Memory),
+            _ => None,
+        }
+    }
+
+    fn of_graph(&self, graph: &Graph, batch_size: u32) -> u64 {
+        match self {
+            Limited::Params => graph.params(),
+            Limited::Flops => graph.flops(),
+            Limited::TrainMicroseconds => graph.training_microseconds(),
+            Limited::Memory => graph.training_memory(batch_size),
+        }
+    }
+
+    /// The setting, and its least value with which `size` is within it.
+    fn setting(&self, size: u64) -> (&'static str, u64) {
+        match self {
+            Limited::Params => ("limits.params", size),
+            Limited::Flops => ("limits.mflops", size.div_ceil(1_000_000)),
+            Limited::TrainMicroseconds => ("limits.train_microseconds", size),
+            Limited::Memory => ("limits.memory_mib", size.div_ceil(1 << 20)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limited;
+
+    #[test]
+    fn the_setting_that_is_named_is_enough() {
+        for (what, size, expected) in [
+            ("parameters", 650, ("limits.params", 650)),
+            ("FLOPs an image", 1_000_001, ("limits.mflops", 2)),
+            ("microseconds of training an image", 7, ("limits.train_microseconds", 7)),
+            ("bytes of memory", 1 << 20, ("limits.memory_mib", 1)),
+        ] {
+            assert_eq!(Limited::of(what).unwrap().setting(size), expected);
+        }
+        assert!(Limited::of("money").is_none());
     }
 }

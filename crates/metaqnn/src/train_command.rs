@@ -13,7 +13,7 @@ use metaqnn_core::settings::TrainingSettings;
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Evaluation, Outcome, TrialNumber, wilson_interval};
 use metaqnn_data::{DataSet, LabelledImages, LoadedData};
-use metaqnn_export::{Export, Format, Measured, Model, Provenance, ScoredImages, TrainedNetwork, Weights};
+use metaqnn_export::{Export, Format, Measured, Model, Provenance, ScoredImages, StoredNetwork, TrainedNetwork};
 use metaqnn_train::{NetworkEvaluator, map_shape, normalizer, parse_device};
 use serde_json::json;
 
@@ -180,8 +180,9 @@ impl One<'_> {
         trained: &FinalEvaluation,
         folder: &Path,
     ) -> Result<()> {
-        let weights = Weights::from_safetensors(&trained.weights).map_err(anyhow::Error::msg)?;
         let input = self.graph.input();
+        let StoredNetwork { weights, .. } =
+            StoredNetwork::from_safetensors(&trained.weights, input).map_err(anyhow::Error::msg)?;
         let network = TrainedNetwork::new(self.architecture.clone(), settings.batch_norm, input, weights, None)?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let provenance = Provenance {
@@ -203,7 +204,7 @@ impl One<'_> {
         let device = parse_device(&self.arguments.device)?;
         let LabelledImages { pixels, labels, .. } = &data.test;
         let logits = trained_model::logits(&model, &data.test, &device)?;
-        let scored = ScoredImages { pixels: pixels.clone(), labels: labels.clone(), logits };
+        let scored = ScoredImages { are_made: false, pixels: pixels.clone(), labels: labels.clone(), logits };
         let mut engine = |model: &Model, pixels: &[u8]| {
             let images = trained_model::unlabelled(model, pixels.to_vec());
             trained_model::logits(model, &images, &device).map_err(|error| error.to_string())

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::TrialNumber;
 use metaqnn_data::{ImageShape, LabelledImages, Normalizer, Preprocessing};
@@ -11,27 +11,82 @@ use metaqnn_store::StudyReader;
 use metaqnn_train::{ComputeDevice, parse_device};
 
 use crate::arguments::ModelArguments;
-use crate::study_models::{Chosen, StudyModels};
+use crate::in_words;
+use crate::study_models::{self, Chosen, StudyModels};
 
-/// A model with the images that it can be checked on, and where it answers.
+/// Made images on which a model is compared where its data are not at hand.
+const MADE_IMAGES: usize = 32;
+
+/// A model and where it answers.
 pub(crate) struct TrainedModel {
     pub(crate) model: Model,
     pub(crate) device: ComputeDevice,
-    /// The reference batch of a folder, the test data of a study.
-    pub(crate) scored: ScoredImages,
 }
 
-/// Reads the model that the arguments name. One of a study is measured again on the test data.
+/// Reads the model that the arguments name. The data of a study are not needed, but for networks of an earlier version.
 pub(crate) fn open(arguments: &ModelArguments) -> Result<TrainedModel> {
     let device = parse_device(&arguments.device)?;
     let folder = Path::new(&arguments.model);
-    let (model, scored) = if folder.is_dir() {
-        metaqnn_export::read(folder)?
+    let model = if folder.is_dir() {
+        metaqnn_export::read(folder)?.0
     } else {
         let (path, chosen) = study_and_chosen(&arguments.model)?;
-        of_study(&path, chosen, arguments.data_dir.data_dir.as_deref(), &device)?
+        let reader = StudyReader::open(&path)?;
+        let models = StudyModels::open(&path, &reader)?;
+        let (members, measured) = models.members(chosen)?;
+        models.model(&members, Some(measured), &mut || models.data(&arguments.place))?
     };
-    Ok(TrainedModel { model, device, scored })
+    Ok(TrainedModel { model, device })
+}
+
+/// The same with images that it can be checked on: the reference batch of a folder, the test data of a study, on which the model is
+/// measured again, or made images where those data are not at hand.
+pub(crate) fn open_scored(arguments: &ModelArguments) -> Result<(TrainedModel, ScoredImages)> {
+    let device = parse_device(&arguments.device)?;
+    let folder = Path::new(&arguments.model);
+    if folder.is_dir() {
+        let (model, scored) = metaqnn_export::read(folder)?;
+        return Ok((TrainedModel { model, device }, scored));
+    }
+    let (path, chosen) = study_and_chosen(&arguments.model)?;
+    let reader = StudyReader::open(&path)?;
+    let models = StudyModels::open(&path, &reader)?;
+    let (members, measured) = models.members(chosen)?;
+    let data = models.data(&arguments.place);
+    let mut lent = || match &data {
+        Ok(data) => Ok(data.clone()),
+        Err(error) => Err(anyhow!("{error:#}")),
+    };
+    let model = models.model(&members, Some(measured), &mut lent)?;
+    let scored = match data {
+        Ok(data) => {
+            let scored = study_models::scored(&model, &data.test, &device)?;
+            models.check_score(&model, &scored, measured)?;
+            scored
+        }
+        // Who names data means them.
+        Err(error) if arguments.place.moved_data.is_some() => return Err(error),
+        Err(error) => {
+            eprintln!(
+                "warning: {}; what is written is compared on made images instead of the test images",
+                in_words(&error)
+            );
+            ScoredImages::made(&model, MADE_IMAGES, &mut |model, pixels| {
+                logits(model, &unlabelled(model, pixels.to_vec()), &device).map_err(|error| error.to_string())
+            })
+            .map_err(anyhow::Error::msg)?
+        }
+    };
+    Ok((TrainedModel { model, device }, scored))
+}
+
+/// The files and folders that are read for a model.
+pub(crate) fn inputs(arguments: &ModelArguments) -> Vec<PathBuf> {
+    let model = match study_and_chosen(&arguments.model) {
+        Ok((path, _)) => path,
+        Err(_) => PathBuf::from(&arguments.model),
+    };
+    std::iter::once(model).chain(arguments.place.moved_data.as_ref().map(PathBuf::from)).collect()
 }
 
 /// STUDY, STUDY:TRIAL or STUDY:ensemble.
@@ -51,28 +106,23 @@ fn study_and_chosen(text: &str) -> Result<(PathBuf, Chosen)> {
     }
 }
 
-/// The model of a study that was trained fully, with the test images.
-fn of_study(
-    path: &Path,
-    chosen: Chosen,
-    data_dir: Option<&Path>,
-    device: &ComputeDevice,
-) -> Result<(Model, ScoredImages)> {
-    let reader = StudyReader::open(path)?;
-    let models = StudyModels::open(path, &reader, data_dir)?;
-    let (members, measured) = models.members(chosen)?;
-    let model = models.model(&members, Some(measured))?;
-    let scored = models.scored(&model, device)?;
-    models.check_score(&scored, measured)?;
-    Ok((model, scored))
-}
-
 /// The logits of each network of a model.
+///
+/// # Errors
+///
+/// Where an answer is not finite: the weights may be, and yet be none that training gives.
 pub(crate) fn logits(model: &Model, images: &LabelledImages, device: &ComputeDevice) -> Result<Logits> {
     let normalizer = normalizer_of(model.preparation())?;
     let of_network = |network: &TrainedNetwork| -> Result<Vec<f32>> {
         let weights = network.weights().to_safetensors().map_err(anyhow::Error::msg)?;
-        Ok(metaqnn_train::logits(network.graph(), &weights, images, &normalizer, device)?)
+        let logits = metaqnn_train::logits(network.graph(), &weights, images, &normalizer, device)?;
+        if let Some(logit) = logits.iter().find(|logit| !logit.is_finite()) {
+            let architecture = network.architecture();
+            bail!(
+                "the network {architecture} answers with {logit}: its weights are damaged, or are not those that were trained"
+            );
+        }
+        Ok(logits)
     };
     model.networks().iter().map(of_network).collect()
 }

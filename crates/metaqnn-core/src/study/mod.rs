@@ -24,7 +24,7 @@ pub use ensemble::{EnsembleChoice, choose_ensemble};
 pub use final_plan::{Finalist, PlannedTraining, plan_final_trainings};
 pub use known_networks::known_network;
 pub use mirror::mirror_is_safe;
-pub use network_time::fast_training_microseconds;
+pub use network_time::{fast_training_microseconds, smallest_network};
 pub use predicted_class::{balanced_accuracy, predicted_class};
 pub use record::{
     CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use metaqnn_export::{Engine, Export, ExportError, Format, Model, TrainedNetwork, Verification, read};
+use metaqnn_export::{
+    Engine, Export, ExportError, Format, Model, ScoredImages, TrainedNetwork, Verification, check_folder, read,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -33,6 +35,84 @@ fn edit_description(folder: &Path, from: &str, to: &str) {
 fn cut(path: PathBuf, keep: usize) {
     let bytes = fs::read(&path).unwrap();
     fs::write(path, &bytes[..keep.min(bytes.len() - 1)]).unwrap();
+}
+
+#[test]
+fn a_folder_is_checked_again_and_every_format_speaks_for_itself() {
+    let python = Path::new("/no/such/python");
+    let check = |folder: &Path| {
+        let checked =
+            check_folder(folder, &mut |model, pixels| Ok(plain_loops::logits(model, pixels)), python).unwrap();
+        checked
+            .formats
+            .into_iter()
+            .map(|(format, result)| (format, result.map_err(|error| error.to_string())))
+            .collect::<Vec<_>>()
+    };
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    let scored = scored(&simple(), 6, &mut ChaCha8Rng::seed_from_u64(2));
+    let engine: &mut Engine<'_> = &mut |model, pixels| Ok(plain_loops::logits(model, pixels));
+    Export { model: &simple(), formats: &Format::ALL, scored: &scored, engine, python }.write(&folder).unwrap();
+    let formats = check(&folder);
+    assert_eq!(formats.iter().map(|(format, _)| *format).collect::<Vec<_>>(), Format::ALL);
+    for (format, result) in &formats {
+        let check = result.as_ref().unwrap();
+        assert_eq!(check.max_difference.is_some(), *format != Format::Pytorch, "{check:?}");
+    }
+    // A module of somebody else's is not run.
+    fs::write(folder.join("model.py"), "import shutil").unwrap();
+    let note = check(&folder).pop().unwrap().1.unwrap().note.unwrap();
+    assert!(note.contains("not what this version"), "{note}");
+    cut(folder.join("model.onnx"), 500);
+    let formats = check(&folder);
+    assert!(formats[0].1.as_ref().unwrap_err().contains("onnx: what was written does not run"), "{formats:?}");
+    assert!(formats[1].1.is_ok(), "{formats:?}");
+    // The reference batch of another model.
+    let error = check_folder(&folder, &mut |_, pixels| Ok(vec![vec![9.0; pixels.len() / 540 * 4]]), python).unwrap();
+    assert!(matches!(error.formats[1].1, Err(ExportError::Difference { .. })));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_of_that_size_is_not_read() {
+    type Replace = fn(&Path);
+    let endless: [(Replace, &str); 3] = [
+        (|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(), "found something else"),
+        (
+            |path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+            "found something else",
+        ),
+        (|path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap(), "expected at most"),
+    ];
+    for (replace, expected) in endless {
+        for file in ["model.safetensors", "reference.safetensors", "model.json"] {
+            let (_parent, folder) = written();
+            fs::remove_file(folder.join(file)).unwrap();
+            replace(&folder.join(file));
+            let error = read(&folder).unwrap_err().to_string();
+            assert!(error.contains(expected), "{file}: {error}");
+        }
+    }
+}
+
+#[test]
+fn made_images_compare_without_an_accuracy() {
+    let model = simple();
+    let scored = ScoredImages::made(&model, 5, &mut |model, pixels| Ok(plain_loops::logits(model, pixels))).unwrap();
+    assert_eq!((scored.len(), scored.accuracy(&model)), (5, None));
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    let engine: &mut Engine<'_> = &mut |model, pixels| Ok(plain_loops::logits(model, pixels));
+    let python = Path::new("/no/such/python");
+    let checks =
+        Export { model: &model, formats: &[Format::Onnx], scored: &scored, engine, python }.write(&folder).unwrap();
+    for check in &checks {
+        assert!(check.max_difference.is_some() && check.accuracy.is_none(), "{check:?}");
+        assert_eq!(check.accuracy_of_the_scored_model, None);
+    }
+    assert!(fs::read_to_string(folder.join("README.md")).unwrap().contains("There is no accuracy here"));
+    assert_eq!(read(&folder).unwrap().1, scored);
 }
 
 #[test]

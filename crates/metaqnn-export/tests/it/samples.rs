@@ -83,5 +83,5 @@ pub(crate) fn scored(model: &Model, images: usize, rng: &mut ChaCha8Rng) -> Scor
     pixels[..size].fill(0);
     pixels[size..2 * size].fill(model.preparation().max_value / 3);
     let labels = (0..images).map(|_| rng.random_range(0..4)).collect();
-    ScoredImages { logits: plain_loops::logits(model, &pixels), pixels, labels }
+    ScoredImages { are_made: false, logits: plain_loops::logits(model, &pixels), pixels, labels }
 }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use metaqnn_export::Format;
 
-use super::{DataArguments, parse_seconds};
+use super::StudyDataArguments;
+use super::time::parse_seconds;
 
 #[derive(Args)]
 pub(crate) struct FinalArguments {
     /// The study's file.
     pub(crate) study: PathBuf,
-    /// Plan for this time: 90s, 30m, 2h: so many networks, best first, and so many epochs as it allows, going by the speed of the
+    /// Plan for this time, 90s, 30m or 1h30m, a number alone being seconds: so many networks, best first, and so many epochs as it allows, going by the speed of the
     /// trials and of the first steps; a network for which no time is left is not begun [default: the epochs of the settings].
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     pub(crate) budget: Option<f64>,
@@ -19,7 +20,7 @@ pub(crate) struct FinalArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(crate) models: Option<u64>,
     #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
+    pub(crate) place: StudyDataArguments,
     /// Threads [default: as many as the workers of the search had together].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
@@ -38,7 +39,7 @@ pub(crate) struct ModelArguments {
     /// network that was trained fully.
     pub(crate) model: String,
     #[command(flatten)]
-    pub(crate) data_dir: DataArguments,
+    pub(crate) place: StudyDataArguments,
     /// Device.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
@@ -63,10 +64,26 @@ pub(crate) struct ExportArguments {
 }
 
 #[derive(Args)]
+pub(crate) struct CheckArguments {
+    /// The model folder.
+    pub(crate) model: PathBuf,
+    /// Device.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// The Python program that runs the PyTorch module, if it has torch; a module that metaqnn did not write is not run.
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    pub(crate) python: String,
+    /// The comparisons as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     pub(crate) model: ModelArguments,
-    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: its test images are taken.
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: a folder of class folders, a .csv,
+    /// .npy or .npz file.
     pub(crate) data: String,
     /// The result as JSON on standard output.
     #[arg(long)]
@@ -80,7 +97,7 @@ pub(crate) struct EvaluateArguments {
 pub(crate) struct PredictArguments {
     #[command(flatten)]
     pub(crate) model: ModelArguments,
-    /// Image files, or folders of them.
+    /// Image files, or folders: all images in them and below them.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// One JSON object a file.

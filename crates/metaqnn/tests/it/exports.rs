@@ -58,6 +58,11 @@ fn what_is_exported_is_what_was_scored() {
         assert!(rows.iter().all(|row| row.as_array().unwrap().iter().filter_map(Value::as_u64).sum::<u64>() == 30));
     }
 
+    let checked = lines(&metaqnn(&["check", &folder, "--python", "/no/python", "--json"])).remove(0);
+    assert_eq!((&checked["ok"], checked["formats"].as_array().unwrap().len()), (&true.into(), 3));
+    assert!(error_of(&["check", &study]).contains("--verify"));
+    assert!(error_of(&["export", &folder, "--out", &format!("{folder}/again")]).contains("this lies in"));
+
     // The folder alone is enough to write it again; what is there is not replaced.
     lines(&metaqnn(&["export", &folder, "--format", "onnx", "--out", &path("again"), "--json"]));
     assert!(!Path::new(&path("again")).join("model.py").exists());

@@ -25,3 +25,4 @@ mod outputs;
 mod own_data;
 mod program;
 mod report;
+mod trained_models;

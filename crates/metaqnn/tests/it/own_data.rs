@@ -43,7 +43,7 @@ fn a_study_of_own_data_is_begun_and_resumed_until_the_data_change() {
     let refused = metaqnn(&["resume", study.to_str().unwrap(), "--models", "4"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said.contains("is not the one that the study began with"), "{said}");
+    assert!(said.contains("does not hold the data that the study began with: other images"), "{said}");
 }
 
 #[test]

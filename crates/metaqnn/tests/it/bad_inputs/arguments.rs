@@ -32,6 +32,7 @@ pub(super) const CASES: &[Case] = &[
         make: |root| write(root.join("mine.toml"), "[trainings]\nepochs = 3\n"),
         command: "search --config mine.toml",
     },
+    Case { what: "a time of which a unit is missing", make: |_| {}, command: "search --budget 1h30" },
     Case { what: "a preset that there is not", make: |_| {}, command: "search --preset fast" },
     Case { what: "an agent that there is not", make: |_| {}, command: "search --agent sarsa" },
     Case { what: "a device that there is not", make: |_| {}, command: "search --device tpu:0" },

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::Case;
-use super::made::{arrays, changed_model, described, model, npy, pets, shades, study, write};
+use super::made::{changed_model, described, model, pets, shades, study, write};
 
 const OPEN: &str = "evaluate model shades.csv";
 
@@ -17,7 +17,14 @@ pub(super) const CASES: &[Case] = &[
         },
         command: "evaluate pets shades.csv",
     },
-    Case { what: "a study whose data are gone", make: study, command: "export shades.study --out my-model" },
+    Case {
+        what: "a study whose data are said to be where others are",
+        make: |root| {
+            study(root);
+            pets(root);
+        },
+        command: "export shades.study --data pets --out my-model",
+    },
     Case {
         what: "weights that were cut off",
         make: |root| changed_model(root, "model.safetensors", |bytes| bytes.truncate(bytes.len() - 1)),
@@ -93,15 +100,11 @@ pub(super) const CASES: &[Case] = &[
     },
     Case { what: "a published data set of other classes", make: model, command: "evaluate model digits" },
     Case {
-        what: "colour images for a grey model",
-        make: |root| {
-            model(root);
-            let images = npy("|u1", "(12, 4, 4, 3)", (0..192 * 3).map(|i: u32| (i * 7) as u8).collect::<Vec<_>>());
-            let labels = npy("|S5", "(12,)", b"dark\0light".repeat(6));
-            arrays(root, Some(images), Some(labels));
-        },
-        command: "evaluate model arrays",
+        what: "weights that were changed, checked",
+        make: |root| changed_model(root, "model.safetensors", |bytes| bytes.extend([0])),
+        command: "check model",
     },
+    Case { what: "a study in place of a model folder", make: study, command: "check shades.study" },
     Case { what: "an image that is not there", make: model, command: "predict model photo.png" },
     Case {
         what: "a damaged image",
@@ -119,6 +122,7 @@ pub(super) const CASES: &[Case] = &[
         },
         command: "predict model photos",
     },
+    Case { what: "a folder in the model that is exported", make: model, command: "export model --out model/again" },
     Case { what: "a folder that is there already", make: model, command: "export model --out model" },
     Case {
         what: "a file in the way of the folder",

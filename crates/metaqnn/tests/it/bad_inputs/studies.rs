@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::Case;
-use super::made::{changed_study, shades, study, write};
+use super::made::{changed_study, pets, shades, study, write};
 
 pub(super) const CASES: &[Case] = &[
     Case { what: "a study that is not there", make: |_| {}, command: "resume none.study" },
@@ -58,6 +58,14 @@ pub(super) const CASES: &[Case] = &[
     },
     Case { what: "a trial that there is not", make: study, command: "show shades.study 99" },
     Case { what: "data that are gone", make: study, command: "resume shades.study --models 9" },
+    Case {
+        what: "data of other classes where they are said to be",
+        make: |root| {
+            study(root);
+            pets(root);
+        },
+        command: "resume shades.study --models 9 --data pets",
+    },
     Case { what: "fewer models than there are", make: study, command: "resume shades.study --models 1" },
     Case { what: "a final phase without the data", make: study, command: "final shades.study" },
     Case { what: "a final phase of no networks", make: study, command: "final shades.study --models 0" },
@@ -65,6 +73,15 @@ pub(super) const CASES: &[Case] = &[
         what: "a report into a folder that is not there",
         make: study,
         command: "report shades.study --out nowhere/report.html",
+    },
+    Case { what: "a report over its study", make: study, command: "report shades.study --out shades.study" },
+    Case {
+        what: "a report over a picture",
+        make: |root| {
+            study(root);
+            write(root.join("photo.png"), b"\x89PNG\r\n\x1a\n");
+        },
+        command: "report shades.study --out photo.png",
     },
     Case { what: "a report of what is no study", make: shades, command: "report shades.csv --out report.html" },
 ];
