@@ -136,3 +136,36 @@ fn what_cannot_be_served_is_said_with_its_reason() {
     assert!(code == Some(1) && text.contains("at least 16 characters"), "{text}");
     assert_eq!(said(&["serve"]).0, Some(2));
 }
+
+#[test]
+fn silent_connections_and_a_pipe_beside_the_study_hold_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("quiet.study");
+    search(&study, &["--models", "1", "--workers", "1", "--seed", "3"]);
+    assert!(Command::new("mkfifo").arg(beside(&study, ".running")).status().unwrap().success());
+    let command = format!(
+        "ulimit -n 64; exec {} serve {} --port 0 --json",
+        env!("CARGO_BIN_EXE_metaqnn"),
+        study.to_str().unwrap()
+    );
+    let mut server = Running(
+        Command::new("sh").args(["-c", &command]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap(),
+    );
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = serde_json::from_str::<Value>(&line).unwrap()["port"].as_u64().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..120 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port as u16)).unwrap();
+        // Some are closed by then.
+        let _ = stream.write_all(b"GET / HT");
+        silent.push(stream);
+    }
+    let begin = Instant::now();
+    let page = get(port, "/");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(!page.contains("cannot be read now"), "{page}");
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    drop(silent);
+    assert!(get(port, "/").starts_with("HTTP/1.1 200"));
+}
