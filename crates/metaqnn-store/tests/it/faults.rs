@@ -1,7 +1,7 @@
 //! The store on a file system that fails: what was acknowledged is there, once, as it was, whichever call fails and whenever the power is cut.
 //!
-//! A part of the calls by default; with `METAQNN_SLOW_TESTS=1` every call. `METAQNN_FAULT_ROUNDS=500` cuts the power so many times more, at random
-//! calls.
+//! A part of the calls by default, more with `METAQNN_SLOW_TESTS=1`. With `METAQNN_FAULT_ROUNDS=500` every call, and the power is cut so many times
+//! more, at random calls.
 
 use std::fs;
 use std::path::Path;
@@ -118,7 +118,11 @@ fn rounds() -> u64 {
 
 /// Every so many calls are tried.
 fn stride() -> usize {
-    if is_slow() || rounds() > 0 { 1 } else { 23 }
+    match rounds() {
+        0 if is_slow() => 5,
+        0 => 23,
+        _ => 1,
+    }
 }
 
 /// Has each call of the story fail once; played by a process of its own.
