@@ -362,6 +362,18 @@ impl StudyReader {
         })
     }
 
+    /// What ended the study before it was last raised, where that was raised itself; `None` where its settings held.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn raised_limits_before(&self) -> Result<Option<RaisedLimits>, StoreError> {
+        let sql = "SELECT models, budget_seconds FROM raised_limits ORDER BY raised DESC LIMIT 1 OFFSET 1";
+        self.first(sql, [], |row| {
+            Ok(RaisedLimits { models: row.whole("models")?, budget_seconds: row.get("budget_seconds")? })
+        })
+    }
+
     /// Seconds that the study has run, over all its runs: what was noted last, and at least what the last event says.
     ///
     /// # Errors

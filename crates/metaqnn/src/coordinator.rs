@@ -83,13 +83,19 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     eprintln!("to watch it in a browser: metaqnn serve {}", path.display());
     let validated_images = data.valid.len();
     let asks_of_symmetry = asks_of_symmetry(&settings, &data);
+    let guessing = guessing(&data);
     drop(data);
     Run {
         interrupted: Interrupt::watch(file.path())?,
         file,
         study: Study::new(settings.clone(), space, seed),
         stopping: TrialStopping::new(&settings),
-        clock: RunClock { seconds_before: 0.0, begin, budget_seconds: settings.search.budget_seconds },
+        clock: RunClock {
+            seconds_before: 0.0,
+            begin,
+            budget_seconds: settings.search.budget_seconds,
+            budget_before: 0.0,
+        },
         settings,
         settings_text: document.to_string(),
         data: data_argument,
@@ -98,6 +104,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         start_seconds,
         validated_images,
         asks_of_symmetry,
+        guessing,
         shortest_trial_seconds: f64::INFINITY,
         json: arguments.run.json,
         failures: Vec::new(),
@@ -111,7 +118,9 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let mut file = StudyFile::open(&arguments.study)?;
     let header = file.header()?;
     let mut document = setup::document_of_study(&arguments.study, &header)?;
-    if let Some(limits) = file.raised_limits()? {
+    let first_budget = setup::checked(&document)?.search.budget_seconds;
+    let raised = file.raised_limits()?;
+    if let Some(limits) = raised {
         lay(&mut document, "models", Some(limits.models))?;
         lay(&mut document, "budget_seconds", Some(format!("{:?}", limits.budget_seconds)))?;
     }
@@ -127,9 +136,17 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let (_, space) = space_of(&settings, &data)?;
     let validated_images = data.valid.len();
     let asks_of_symmetry = asks_of_symmetry(&settings, &data);
+    let guessing = guessing(&data);
     drop(data);
     let mut study = Study::new(settings.clone(), space, header.seed);
     replay(file.reader(), &mut study)?;
+    let budget_before = if settings.search.budget_seconds > stored.search.budget_seconds {
+        stored.search.budget_seconds
+    } else {
+        // Raised by an earlier run, or never.
+        let before = file.reader().raised_limits_before()?.map_or(first_budget, |limits| limits.budget_seconds);
+        raised.map_or(0.0, |_| before)
+    };
     // Last, so that a resume that is refused changes nothing.
     file.begin_writing()?;
     let limits = |settings: &Settings| RaisedLimits {
@@ -151,7 +168,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         file,
         study,
         stopping,
-        clock: RunClock { seconds_before, begin, budget_seconds: settings.search.budget_seconds },
+        clock: RunClock { seconds_before, begin, budget_seconds: settings.search.budget_seconds, budget_before },
         settings,
         settings_text: document.to_string(),
         data: argument,
@@ -160,6 +177,7 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         start_seconds,
         validated_images,
         asks_of_symmetry,
+        guessing,
         shortest_trial_seconds: f64::INFINITY,
         json: arguments.run.json,
         failures: Vec::new(),
@@ -170,6 +188,12 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
 /// Whether a candidate is to show if images may be mirrored or turned: nobody has said so of own data.
 fn asks_of_symmetry(settings: &Settings, data: &DataSet) -> bool {
     data.mirror_is_safe.is_none() && settings.final_phase.training.augmentation == AugmentationChoice::Auto
+}
+
+/// The share of the test images that are of the most frequent class.
+fn guessing(data: &DataSet) -> f64 {
+    let most = data.test.class_counts(data.classes()).into_iter().max().unwrap_or(0);
+    most as f64 / data.test.len().max(1) as f64
 }
 
 /// Rebuilds the agent from the stored log.

@@ -18,6 +18,9 @@ const RANKED: usize = 1_000;
 /// A candidate that was trained for this share of the time counts as trained for as long.
 const SAME_TIME: f64 = 0.9;
 
+/// A network is trained fully once more where there is so many times the time of before.
+const LONGER: f64 = 1.2;
+
 /// Share of the final phase in which a single candidate shows whether images may be mirrored or turned.
 const SHARE_TO_SHOW: f64 = 0.2;
 
@@ -43,10 +46,17 @@ impl Run {
             candidates.extend(&unlearned);
         }
         let Some(chosen) = self.best_candidate(&candidates)? else { return Ok(None) };
-        if chosen.test_accuracy.is_some() {
+        if chosen.test_accuracy.is_some() && !self.has_time_to_train_longer(chosen)? {
             return Ok(Some(chosen.clone()));
         }
         self.final_training(chosen)
+    }
+
+    /// Whether a network that was trained fully can now be trained for so much longer that it is worth beginning anew.
+    fn has_time_to_train_longer(&self, chosen: &StoredTrial) -> Result<bool> {
+        let finals = self.file.finals()?;
+        let trained = finals.iter().find(|record| record.trial == chosen.record.trial);
+        Ok(trained.zip(self.clock.seconds_left()).is_some_and(|(record, left)| left > LONGER * record.train_seconds))
     }
 
     /// The first of the networks known to be good that has learned: what is worse than it in a short trial need not be in the end.

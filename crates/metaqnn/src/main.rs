@@ -39,6 +39,7 @@ mod study_path;
 mod summary;
 mod train_command;
 mod trained_model;
+mod verdict;
 mod worker;
 
 use clap::Parser;

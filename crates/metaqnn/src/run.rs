@@ -28,6 +28,8 @@ pub(crate) struct RunClock {
     pub(crate) begin: Instant,
     /// Seconds that it may take; 0: no such limit.
     pub(crate) budget_seconds: f64,
+    /// What that was before it was last raised; 0: it was not.
+    pub(crate) budget_before: f64,
 }
 
 impl RunClock {
@@ -57,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) start_seconds: f64,
     /// Whether nobody knows if images may be mirrored or turned, and a candidate is to show it.
     pub(crate) asks_of_symmetry: bool,
+    /// The share of the test images that one has right who always answers the most frequent class.
+    pub(crate) guessing: f64,
     /// Images that candidates are validated on.
     pub(crate) validated_images: usize,
     pub(crate) clock: RunClock,
@@ -131,7 +135,11 @@ impl Run {
     fn search_seconds(&self) -> Option<f64> {
         let budget = self.settings.search.budget_seconds;
         let share = if self.settings.final_phase.enabled { self.settings.final_phase.budget_share } else { 0.0 };
-        (budget > 0.0).then_some(budget * (1.0 - share))
+        let before = self.clock.budget_before;
+        // Raised after the search had ended: of what was added the search has its share, or more time would be none for it.
+        let had_ended = before > 0.0 && self.clock.seconds_before >= before * (1.0 - share);
+        let from = if had_ended { before } else { 0.0 };
+        (budget > 0.0).then_some(from + (budget - from).max(0.0) * (1.0 - share))
     }
 
     /// Models trained and in training.

@@ -8,6 +8,7 @@ use metaqnn_store::{Detail, StoredTrial};
 use serde_json::json;
 
 use crate::run::Run;
+use crate::verdict::{Measured, verdict};
 use crate::{display, ranking, setup};
 
 impl Run {
@@ -34,6 +35,8 @@ impl Run {
             });
             if self.settings.final_phase.enabled {
                 line["test_accuracy"] = json!(test_accuracy);
+                line["guessing"] = json!(self.guessing);
+                line["verdict"] = json!(best.as_ref().and_then(|ranked| self.verdict(&ranked.trial)));
             }
             println!("{line}");
         } else {
@@ -116,8 +119,17 @@ impl Run {
                 100.0 * high,
                 display::balanced(best.test_balanced_accuracy)
             );
+            text.push('\n');
+            text += &self.verdict(best).unwrap_or_default();
         }
         Ok(text)
+    }
+
+    /// What the accuracy of `best` is worth; `None` where it was not measured on test data.
+    fn verdict(&self, best: &StoredTrial) -> Option<String> {
+        let (accuracy, images) = (best.test_accuracy?, best.test_images?);
+        let (guessing, networks) = (self.guessing, self.study.models());
+        Some(verdict(Measured { accuracy, images, guessing, networks }))
     }
 
     /// Why there is no network that learned, and what helps.

@@ -228,3 +228,23 @@ fn the_final_training_of_a_search_is_made_again_where_the_others_have_more_epoch
     assert!(candidates[0].is_some() && candidates[0] == candidates[1], "{candidates:?}");
     assert_eq!(epochs(&table(&[])), (candidates, finals), "nothing is trained again");
 }
+
+/// The clock starts with the process, and the time that is added is searched in as well.
+#[test]
+fn a_budget_is_kept_and_a_raised_one_searches_on_and_trains_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("a.study");
+    let study = study.to_str().unwrap();
+    let run = |arguments: &[&str], seconds: f64| {
+        let begin = std::time::Instant::now();
+        let line = lines(&metaqnn(arguments)).remove(0);
+        let took = begin.elapsed().as_secs_f64();
+        assert!(took < 1.05 * seconds + 4.0, "{took} s of {seconds}");
+        assert!(line["test_accuracy"].as_f64().unwrap() > 0.5, "{line}");
+        assert!(line["verdict"].as_str().unwrap().starts_with("Verdict: "), "{line}");
+        line["models"].as_u64().unwrap()
+    };
+    let models = run(&["search", "--budget", "8s", "--workers", "1", "--study", study, "--json"], 8.0);
+    let more = run(&["resume", study, "--budget", "16s", "--workers", "1", "--json"], 8.0);
+    assert!(models > 0 && more > models, "{models}, then {more}");
+}
