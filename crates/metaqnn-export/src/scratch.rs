@@ -16,6 +16,10 @@ const LOCK: &str = "lock";
 /// Before which none counts as left behind: between a file and its lock there is a moment.
 const YOUNG: Duration = Duration::from_secs(60);
 
+/// Tries to remove what an export that is still writing has written, and the time between them.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// A folder beside the one that is to be written.
 pub(crate) struct Scratch {
     folder: TempDir,
@@ -42,8 +46,16 @@ impl Scratch {
 /// Removes what an export of this process to the folder `folder` has written so far: for a program that ends at Ctrl-C.
 pub fn remove_unfinished(folder: &Path) {
     let prefix = format!("{PREFIX}{}-", std::process::id());
-    for path in named(parent_of(folder), &prefix) {
-        let _ = fs::remove_dir_all(path);
+    // The export may still be writing, so that a folder is full again when it is to be removed.
+    for _ in 0..TRIES {
+        let left = named(parent_of(folder), &prefix);
+        if left.is_empty() {
+            return;
+        }
+        for path in left {
+            let _ = fs::remove_dir_all(path);
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
