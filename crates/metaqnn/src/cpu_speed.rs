@@ -17,27 +17,31 @@ const NETWORK: &str = "[C(32,3,1), P(2,2), C(64,3,1), P(2,2), C(128,3,1), P(2,2)
 const INPUT: MapShape = MapShape::new(3, 32, 32);
 
 /// How long it is trained.
-const MOMENT: Duration = Duration::from_millis(800);
+const MOMENT: f64 = 0.8;
+
+/// But no more than this share of a budget.
+const SHARE: f64 = 0.03;
 
 /// Measured over estimated time ([`Graph::training_microseconds`]) of training on an image with one thread of this CPU and the batches of
-/// `settings`: above 1, the machine is slower than estimated. Takes about a second.
-pub(crate) fn slowness(settings: &TrainingSettings) -> Result<f64> {
+/// `settings`: above 1, the machine is slower than estimated. Takes about a second, less where the budget is short.
+pub(crate) fn slowness(settings: &TrainingSettings, budget_seconds: f64) -> Result<f64> {
     let architecture: Architecture = NETWORK.parse()?;
     let graph = Graph::new(&architecture, INPUT, settings.network_options())?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("a thread cannot be started")?;
-    let step = pool.install(|| fastest_step(&graph, settings));
+    let moment = Duration::from_secs_f64(MOMENT.min(SHARE * budget_seconds));
+    let step = pool.install(|| fastest_step(&graph, settings, moment));
     let microseconds = step.as_secs_f64() * 1e6 / f64::from(settings.batch_size);
     Ok(microseconds / graph.training_microseconds() as f64)
 }
 
 /// The time of the fastest step, which is the one that other programs on the machine touched least.
-fn fastest_step(graph: &Graph, settings: &TrainingSettings) -> Duration {
+fn fastest_step(graph: &Graph, settings: &TrainingSettings, moment: Duration) -> Duration {
     let mut generator = ChaCha8Rng::seed_from_u64(0);
     let (images, labels) = made_up_batch(graph, settings.batch_size, &mut generator);
     let mut learner = Learner::new(graph, settings, &ComputeDevice::Cpu, &mut generator, 0);
     let begin = Instant::now();
     let mut fastest = Duration::MAX;
-    while fastest == Duration::MAX || begin.elapsed() < MOMENT {
+    while fastest == Duration::MAX || begin.elapsed() < moment {
         let step = Instant::now();
         learner.step(&images, &labels, settings.learning_rate);
         fastest = fastest.min(step.elapsed());

@@ -16,6 +16,9 @@ use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::progress::{Progress, SearchStatus};
 use crate::{display, setup};
 
+/// Share of the rest of the budget that the first trial may take where the search is over before it has begun.
+const LEAST_SEARCH: f64 = 0.15;
+
 /// Share of the time of a trial that validating it may take.
 const VALIDATING: f64 = 0.05;
 
@@ -170,12 +173,19 @@ impl Run {
     fn wants_more(&self) -> bool {
         let models = self.settings.search.models;
         let begun = self.begun();
-        (models == 0 || begun < models) && self.search_seconds().is_none_or(|limit| self.seconds() < limit)
+        (models == 0 || begun < models) && self.search_limit().is_none_or(|limit| self.seconds() < limit)
+    }
+
+    /// Seconds after which no trial is begun any more: those of the search, but however short the budget one is tried.
+    fn search_limit(&self) -> Option<f64> {
+        let limit = self.search_seconds()?;
+        let left = self.clock.seconds_left().unwrap_or(0.0);
+        Some(if self.begun() == 0 { limit.max(self.seconds() + LEAST_SEARCH * left) } else { limit })
     }
 
     /// What to train next; asked again later where it takes until the end of the search or an interrupt.
     fn ask(&mut self) -> Ask {
-        let (progress, seconds, limit, clock) = (self.progress(), self.seconds(), self.search_seconds(), self.clock);
+        let (progress, seconds, limit, clock) = (self.progress(), self.seconds(), self.search_limit(), self.clock);
         let interrupted = self.interrupted.clone();
         let goes_on = || !interrupted.is_set() && limit.is_none_or(|limit| clock.seconds() < limit);
         self.study.ask_while(progress, seconds, &goes_on)
@@ -221,13 +231,14 @@ impl Run {
             // One that is no trial at a time, so that a long row of them leaves time for everything else.
             let mut is_busy = false;
             while pool.idle() > 0 && !exhausted && self.wants_more() && self.has_time_for_another() {
+                let limit = self.search_limit();
                 match self.ask() {
                     Ask::Trial(asked) => {
                         let (trial, architecture, seed) = (asked.trial, asked.architecture, asked.seed);
                         let left = |limit: f64| {
                             ((1.0 - VALIDATING) * (limit - self.seconds()) - self.start_seconds_left()).max(0.0)
                         };
-                        let time_limit_seconds = self.search_seconds().map(left);
+                        let time_limit_seconds = limit.map(left);
                         let stop = self.stopping.rule();
                         let job = TrialJob { trial, architecture, seed, stop, time_limit_seconds };
                         // There is an idle worker, so the job is taken.

@@ -83,7 +83,11 @@ impl Planning {
     /// Measures this machine. `begin` is when the search began; the data have been read since.
     pub(crate) fn new(settings: &Settings, begin: Instant) -> Result<Self> {
         let reading_seconds = begin.elapsed().as_secs_f64();
-        Ok(Planning { begin, reading_seconds, slowness: cpu_speed::slowness(&settings.final_phase.training)? })
+        Ok(Planning {
+            begin,
+            reading_seconds,
+            slowness: cpu_speed::slowness(&settings.final_phase.training, settings.search.budget_seconds)?,
+        })
     }
 
     fn plan(&self, settings: &Settings, data: &DataSet, input: MapShape) -> Result<BudgetPlan> {

@@ -245,6 +245,6 @@ fn a_budget_is_kept_and_a_raised_one_searches_on_and_trains_longer() {
         line["models"].as_u64().unwrap()
     };
     let models = run(&["search", "--budget", "8s", "--workers", "1", "--study", study, "--json"], 8.0);
-    let more = run(&["resume", study, "--budget", "16s", "--workers", "1", "--json"], 8.0);
+    let more = run(&["resume", study, "--budget", "24s", "--workers", "1", "--json"], 16.0);
     assert!(models > 0 && more > models, "{models}, then {more}");
 }
