@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use metaqnn_data::load_own;
+use metaqnn_data::{Reading, load_own};
 use metaqnn_fuzz::{demand_problems, lay, scratch};
 
 static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     for (file, data) in kinds {
         // An archive and an array begin with different bytes: one look is enough where it is the other.
         lay(&ROOT.join(file), bytes);
-        match load_own(&ROOT.join(data), None, 1) {
+        match load_own(&ROOT.join(data), None, &Reading::default(), 1) {
             Ok(loaded) => assert!(!loaded.data.train.is_empty()),
             Err(error) => demand_problems(&error),
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use metaqnn_data::load_own;
+use metaqnn_data::{Reading, load_own};
 use metaqnn_fuzz::{demand_problems, lay, scratch};
 
 static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -24,7 +24,7 @@ static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let table = ROOT.join("t.csv");
     lay(&table, bytes);
-    match load_own(&table, None, 1) {
+    match load_own(&table, None, &Reading::default(), 1) {
         Ok(loaded) => assert!(!loaded.data.train.is_empty()),
         Err(error) => demand_problems(&error),
     }

@@ -20,25 +20,42 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.reason)
+        write!(f, "{}: {}", printable(&self.path.to_string_lossy()), printable(&self.reason))
     }
+}
+
+/// A text from outside as it can be shown: what moves the cursor, colours or turns text round is spelled out.
+pub(crate) fn printable(text: &str) -> String {
+    let turns_round =
+        |letter: char| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() || turns_round(letter) {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }
 
 /// Most problems that a message names.
 const PROBLEMS_NAMED: usize = 20;
 
 /// A single problem in a line, several in a list.
-fn list_problems(path: &Path, problems: &[Problem]) -> String {
-    if let [problem] = problems {
+fn list_problems(path: &Path, problems: &[Problem], count: usize) -> String {
+    if let ([problem], 1) = (problems, count) {
         return problem.to_string();
     }
-    let mut text = format!("{} cannot be used: {} problems", path.display(), problems.len());
+    let path = printable(&path.to_string_lossy());
+    let mut text = format!("{path} cannot be used: {count} problems");
     for problem in problems.iter().take(PROBLEMS_NAMED) {
         text += &format!("\n  {problem}");
     }
-    if problems.len() > PROBLEMS_NAMED {
-        let more = problems.len() - PROBLEMS_NAMED;
-        text += &format!("\n  and {more} more (`metaqnn data check {} --json` names all)", path.display());
+    if count > PROBLEMS_NAMED {
+        let more = count - PROBLEMS_NAMED;
+        let all = if count == problems.len() { "all".to_owned() } else { format!("the first {}", problems.len()) };
+        text += &format!("\n  and {more} more (`metaqnn data check {path} --json` names {all})");
     }
     text
 }
@@ -83,12 +100,14 @@ pub enum DataError {
     },
 
     /// Own data cannot be used.
-    #[error("{}", list_problems(path, problems))]
+    #[error("{}", list_problems(path, problems, *problem_count))]
     Unusable {
         /// The DATA argument.
         path: PathBuf,
-        /// Everything that is wrong with it.
+        /// Everything that is wrong with it; of very much the first.
         problems: Vec<Problem>,
+        /// How many problems there are.
+        problem_count: usize,
     },
 
     /// The operating system refused to read or write a file.
@@ -196,5 +215,19 @@ fn io_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => " (the disk is full: make room and run it again)",
         io::ErrorKind::PermissionDenied => " (check the permissions, or take another folder with --data-dir)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_reach_the_terminal_as_commands() {
+        assert_eq!(printable("\u{1b}[31mred\u{7}\r\n"), r"\u{1b}[31mred\u{7}\r\n");
+        assert_eq!(printable("a\u{202e}gnp.exe"), r"a\u{202e}gnp.exe");
+        assert_eq!(printable("日本 语 überraschung ☕"), "日本 语 überraschung ☕");
+        let problem = Problem { path: "a\u{1b}b.png".into(), reason: "\u{9b}2J".to_owned() };
+        assert_eq!(problem.to_string(), r"a\u{1b}b.png: \u{9b}2J");
     }
 }

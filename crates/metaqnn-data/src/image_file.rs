@@ -1,7 +1,7 @@
-//! One image file, decoded: PNG, JPEG, BMP, WebP or GIF.
+//! One image file, decoded: PNG, JPEG, BMP, WebP, GIF, TIFF or PNM.
 //!
 //! The rules, which hold for training and for [`read_image`], which reads what a model is asked about:
-//! - the contents say which format it is, not the name; of an animation the first frame is taken;
+//! - the contents say which format it is, not the name; of an animation the first frame is taken, of several pages the first;
 //! - it is turned as its EXIF orientation says;
 //! - values of 16 bits are divided by 257 and rounded;
 //! - what is transparent lies over white;
@@ -18,6 +18,8 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use crate::data_set::ImageShape;
 use crate::error::{DataError, Problem};
+use crate::image_kind::{FORMAT_NAMES, FileKind, START, advice};
+use crate::memory_gate::DECODERS;
 use crate::resize::{ImageSize, resize_planes};
 
 /// Most pixels of an image; a file of a few kilobytes may unpack to many more.
@@ -29,12 +31,13 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Longest file that is read.
 const LONGEST_FILE: u64 = 1 << 28;
 
-/// The formats that are read.
-const FORMATS: [ImageFormat; 5] =
-    [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Gif];
-
 /// Whether a file with this extension, in lower case, is taken for an image.
 pub(crate) fn is_image_extension(extension: &str) -> bool {
+    is_first_image_extension(extension) || matches!(extension, "tif" | "tiff" | "pgm" | "ppm" | "pbm" | "pnm" | "apng")
+}
+
+/// The same in the versions before, by whose rules older studies read.
+pub(crate) fn is_first_image_extension(extension: &str) -> bool {
     matches!(extension, "png" | "jpg" | "jpeg" | "jpe" | "jfif" | "bmp" | "dib" | "webp" | "gif")
 }
 
@@ -50,6 +53,7 @@ pub fn read_image(path: &Path, shape: ImageShape, max_value: u8) -> Result<Vec<u
     let (own_channels, image) = image.map_err(|reason| DataError::Unusable {
         path: path.to_owned(),
         problems: vec![Problem { path: path.to_owned(), reason }],
+        problem_count: 1,
     })?;
     let mut image = with_channels(image, own_channels, channels);
     for value in &mut image {
@@ -67,6 +71,8 @@ pub(crate) struct DecodedImage {
     channels: usize,
     /// HWC.
     pixels: Vec<u8>,
+    /// The greatest value of an image of 16 bits.
+    greatest_word: Option<u16>,
 }
 
 impl DecodedImage {
@@ -79,8 +85,13 @@ impl DecodedImage {
             }
             let mut decoder = decoder(reader, format)?;
             let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            // The decoder's bytes and those that they become.
+            let _room = DECODERS.enter(decoder.total_bytes().saturating_mul(2));
             let mut image = DynamicImage::from_decoder(decoder).map_err(|error| failure(format, &error))?;
             image.apply_orientation(orientation);
+            if matches!(image, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
+                return Err(format!("{format:?}: numbers with fractions: save it with 8 or 16 bits"));
+            }
             Ok(Self::of(image))
         })
     }
@@ -105,6 +116,7 @@ impl DecodedImage {
     fn of(image: DynamicImage) -> Self {
         let (height, width) = (image.height() as usize, image.width() as usize);
         let color = image.color();
+        let greatest_word = greatest_word(&image);
         let pixels = if color.has_alpha() {
             let over_white = |value: u8, alpha: u8| {
                 let (value, alpha) = (u32::from(value), u32::from(alpha));
@@ -121,17 +133,28 @@ impl DecodedImage {
         } else if color.has_color() {
             image.into_rgb8().into_raw()
         } else {
-            return Self { height, width, channels: 1, pixels: image.into_luma8().into_raw() };
+            return Self { height, width, channels: 1, pixels: image.into_luma8().into_raw(), greatest_word };
         };
         if is_grey(&pixels) {
-            return Self { height, width, channels: 1, pixels: pixels.chunks_exact(3).map(|rgb| rgb[0]).collect() };
+            let pixels = pixels.chunks_exact(3).map(|rgb| rgb[0]).collect();
+            return Self { height, width, channels: 1, pixels, greatest_word };
         }
-        Self { height, width, channels: 3, pixels }
+        Self { height, width, channels: 3, pixels, greatest_word }
     }
 
     /// 1 if the image is grey, else 3.
     pub(crate) fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// The greatest value of an image of 16 bits.
+    pub(crate) fn greatest_word(&self) -> Option<u16> {
+        self.greatest_word
+    }
+
+    /// Its values as they were before it is resized: height, width, channels, and bytes in HWC.
+    pub(crate) fn values(&self) -> ([usize; 3], &[u8]) {
+        ([self.height, self.width, self.channels], &self.pixels)
     }
 
     /// The image resized to `size`, with the channels it has.
@@ -144,6 +167,17 @@ impl DecodedImage {
             return Ok(planes);
         }
         resize_planes(&planes, (self.height, self.width), size).map_err(|error| error.to_string())
+    }
+}
+
+/// The greatest value of an image of 16 bits, transparency left aside.
+fn greatest_word(image: &DynamicImage) -> Option<u16> {
+    match image {
+        DynamicImage::ImageLuma16(image) => image.iter().copied().max(),
+        DynamicImage::ImageLumaA16(image) => image.pixels().map(|pixel| pixel.0[0]).max(),
+        DynamicImage::ImageRgb16(image) => image.iter().copied().max(),
+        DynamicImage::ImageRgba16(image) => image.pixels().flat_map(|pixel| pixel.0[..3].to_vec()).max(),
+        _ => None,
     }
 }
 
@@ -199,15 +233,32 @@ fn open(path: &Path) -> Result<(BufReader<File>, ImageFormat), String> {
     }
     let mut reader = BufReader::new(file);
     let mut start = Vec::new();
-    reader.by_ref().take(64).read_to_end(&mut start).map_err(read_failure)?;
+    reader.by_ref().take(START as u64).read_to_end(&mut start).map_err(read_failure)?;
     reader.rewind().map_err(read_failure)?;
-    match image::guess_format(&start) {
-        Ok(format) if FORMATS.contains(&format) => Ok((reader, format)),
-        Ok(format) => Err(format!("expected PNG, JPEG, BMP, WebP or GIF, found {format:?}")),
-        Err(_) => Err(format!(
-            "expected PNG, JPEG, BMP, WebP or GIF, found a file that begins with {}",
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match FileKind::of(&start, &extension) {
+        FileKind::Image(format) => Ok((reader, format)),
+        FileKind::Unread(name) => Err(format!("expected {FORMAT_NAMES}, found {name}: {}", advice(name))),
+        FileKind::Other => Err(format!(
+            "expected {FORMAT_NAMES}, found a file that begins with {}",
             start[..start.len().min(8)].escape_ascii()
         )),
+    }
+}
+
+/// What the file at `path` is; something else where it cannot be read, or is no file.
+pub(crate) fn kind_of_file(path: &Path, extension: &str) -> FileKind {
+    let mut start = Vec::new();
+    let read = || {
+        // Looked at before it is opened: a pipe would have to be waited for.
+        if std::fs::metadata(path)?.is_file() {
+            File::open(path)?.take(START as u64).read_to_end(&mut start)?;
+        }
+        std::io::Result::Ok(())
+    };
+    match { read }() {
+        Ok(()) => FileKind::of(&start, extension),
+        Err(_) => FileKind::Other,
     }
 }
 

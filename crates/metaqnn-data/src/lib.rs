@@ -22,7 +22,7 @@
 //! - `source`: [`DataArgument`], a name or a path; [`DataSource`], the names of data sets, and [`data_dir`], where they lie;
 //! - `load`: [`load_argument`] and [`load`], from a name to a data set; `files` says which files that takes and where they may lie;
 //! - `own`: [`load_own`], people's own images, in folders, tables and arrays; [`load_for_evaluation`], the same to measure a model on;
-//!   `image_file`, [`read_image`], one image file;
+//!   `image_file`, [`read_image`], one image file, of which `image_kind` says what it is, and `memory_gate` how many are decoded at once;
 //! - `digits`, `idx`, `cifar`, `svhn`: one format each, read through `file_reader`, where every error gets its file
 //!   and offset; `mat`, the container of `svhn`;
 //! - `resize`: [`ImageSize`], images made larger or smaller as they are loaded;
@@ -43,8 +43,10 @@ mod file_reader;
 mod files;
 mod idx;
 mod image_file;
+mod image_kind;
 mod load;
 mod mat;
+mod memory_gate;
 mod normalize;
 mod own;
 mod report;
@@ -61,7 +63,10 @@ pub use fetch::{FetchOutcome, FetchProgress, Fetched, FetchedFile, fetch, fetch_
 pub use image_file::read_image;
 pub use load::{load, load_argument, load_svhn_extra};
 pub use normalize::{Normalizer, Preprocessing};
-pub use own::{EvaluationData, ImageList, LoadedData, MeasuredPart, list_images, load_for_evaluation, load_own};
+pub use own::{
+    EvaluationData, ImageList, ImageSplit, ImageSplits, LoadedData, MeasuredPart, PixelSummary, Reading, Rules,
+    list_images, load_for_evaluation, load_own,
+};
 pub use report::{
     ClassCount, DataReport, Duplicates, KnownDataSet, ReportedFile, SplitCounts, check, check_argument, list,
 };

@@ -9,7 +9,7 @@ use crate::data_set::{DataSet, LabelledImages};
 use crate::digits;
 use crate::error::DataError;
 use crate::files::{Part, locate, read_part};
-use crate::own::{LoadedData, load_own};
+use crate::own::{ImageSplits, LoadedData, Reading, load_own};
 use crate::resize::ImageSize;
 use crate::source::{DataArgument, DataSource};
 use crate::split::{SplitSettings, stratified_subset};
@@ -46,7 +46,7 @@ pub fn load(source: &DataSource, data_dir: &Path, settings: &SplitSettings) -> R
 }
 
 /// Reads what the DATA argument names, its images resized to `size` where one is given. Own data, whose sizes can differ, get a
-/// size of their own where none is given.
+/// size of their own where none is given, and are read as `reading` says.
 ///
 /// # Errors
 /// As [`load`] and [`DataSet::resized`], or as [`load_own`].
@@ -54,6 +54,7 @@ pub fn load_argument(
     argument: &DataArgument,
     data_dir: &Path,
     size: Option<ImageSize>,
+    reading: &Reading,
     settings: &SplitSettings,
 ) -> Result<LoadedData, DataError> {
     match argument {
@@ -63,9 +64,10 @@ pub fn load_argument(
                 Some(size) => data.resized(size)?,
                 None => data,
             };
-            Ok(LoadedData { data, warnings: Vec::new() })
+            let (warnings, notes, skipped) = (Vec::new(), Vec::new(), Vec::new());
+            Ok(LoadedData { data, splits: ImageSplits::default(), warnings, notes, pixels: None, skipped })
         }
-        DataArgument::Own(path) => load_own(path, size, settings.seed),
+        DataArgument::Own(path) => load_own(path, size, reading, settings.seed),
     }
 }
 

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::data_set::{DataSet, ImageShape, LabelledImages};
-use crate::error::DataError;
+use crate::error::{DataError, Problem, printable};
 use crate::fetch::address;
 use crate::files::{Part, locate};
 use crate::load::{load, load_argument};
-use crate::own::LoadedData;
+use crate::own::{LoadedData, PixelSummary, Reading};
 use crate::resize::ImageSize;
 use crate::source::{DataArgument, DataSource};
 use crate::split::SplitSettings;
@@ -57,7 +57,7 @@ pub fn list(data_dir: &Path) -> Vec<KnownDataSet> {
 }
 
 /// What a data set looks like once read and split.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataReport {
     /// Its name.
     pub name: String,
@@ -79,6 +79,12 @@ pub struct DataReport {
     pub files: Vec<ReportedFile>,
     /// What should be known before something is trained on it, a line each.
     pub warnings: Vec<String>,
+    /// What was decided about it, a line each.
+    pub notes: Vec<String>,
+    /// In what numbers the pixels of own data are stored, and what becomes of them.
+    pub pixels: Option<PixelSummary>,
+    /// Files and rows that were left out, since they cannot be read.
+    pub skipped: Vec<Problem>,
 }
 
 /// Images in each split.
@@ -148,6 +154,7 @@ pub fn check_argument(
     argument: &DataArgument,
     data_dir: &Path,
     size: Option<ImageSize>,
+    reading: &Reading,
     settings: &SplitSettings,
 ) -> Result<DataReport, DataError> {
     let path = match argument {
@@ -155,13 +162,14 @@ pub fn check_argument(
         DataArgument::Known(_) => None,
         DataArgument::Own(path) => Some(path),
     };
-    let LoadedData { data, warnings } = load_argument(argument, data_dir, size, settings)?;
+    let loaded = load_argument(argument, data_dir, size, reading, settings)?;
     let mut files = Vec::new();
     if let Some(path) = path.filter(|path| path.is_file()) {
         let bytes = fs::metadata(path).map_err(DataError::io("read", path))?.len();
         files.push(ReportedFile { path: path.clone(), bytes });
     }
-    Ok(DataReport::new(&data, None, files, warnings))
+    let LoadedData { data, warnings, notes, pixels, skipped, .. } = loaded;
+    Ok(DataReport { notes, pixels, skipped, ..DataReport::new(&data, None, files, warnings) })
 }
 
 impl DataReport {
@@ -194,6 +202,9 @@ impl DataReport {
             as_published,
             files,
             warnings,
+            notes: Vec::new(),
+            pixels: None,
+            skipped: Vec::new(),
         }
     }
 }
@@ -208,15 +219,15 @@ fn count_in(images: &LabelledImages, others: &HashSet<&[u8]>) -> usize {
 
 impl fmt::Display for DataReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: images of {}, {} classes", self.name, self.shape, self.classes)?;
-        let width =
-            self.class_counts.iter().map(|count| count.class.chars().count()).max().unwrap_or(0).max("class".len());
+        writeln!(f, "{}: images of {}, {} classes", printable(&self.name), self.shape, self.classes)?;
+        let names: Vec<String> = self.class_counts.iter().map(|count| printable(&count.class)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max("class".len());
         writeln!(f, "{:width$}  {:>8}  {:>8}  {:>8}", "class", "train", "valid", "test")?;
         let mut row = |name: &str, SplitCounts { train, valid, test }: SplitCounts| {
             writeln!(f, "{name:width$}  {train:>8}  {valid:>8}  {test:>8}")
         };
-        for count in &self.class_counts {
-            row(&count.class, count.images)?;
+        for (name, count) in names.iter().zip(&self.class_counts) {
+            row(name, count.images)?;
         }
         row("all", self.total)?;
         let Duplicates { valid_in_train, test_in_train, test_in_valid } = self.duplicates;
@@ -224,6 +235,12 @@ impl fmt::Display for DataReport {
             f,
             "equal images: {valid_in_train} validation in training, {test_in_train} test in training, {test_in_valid} test in validation"
         )?;
+        if let Some(pixels) = &self.pixels {
+            writeln!(f, "pixels: {pixels}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
@@ -231,7 +248,7 @@ impl fmt::Display for DataReport {
             writeln!(f, "not as many images as were published")?;
         }
         for ReportedFile { path, bytes } in &self.files {
-            writeln!(f, "{}  {bytes} bytes", path.display())?;
+            writeln!(f, "{}  {bytes} bytes", printable(&path.to_string_lossy()))?;
         }
         write!(f, "fingerprint {}", self.fingerprint)
     }

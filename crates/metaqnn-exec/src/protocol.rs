@@ -14,6 +14,10 @@ pub struct WorkerSetup {
     pub data: String,
     /// Folder of the data sets.
     pub data_dir: String,
+    /// How own data are read, as JSON.
+    pub reading: String,
+    /// Fingerprint that the data must have: they may have changed since the coordinator read them.
+    pub data_fingerprint: String,
     /// HEIGHTxWIDTH that the images have or are resized to.
     pub image_size: String,
     /// Every setting, as TOML.

@@ -30,6 +30,7 @@ const fn part(table: &'static str, key: &'static str, blob: Option<&'static str>
 }
 
 pub(crate) const STUDY: Part = part("study", "study", None);
+pub(crate) const DATA_READING: Part = part("data_reading", "study", Some("image_splits"));
 pub(crate) const CANDIDATE: Part = part("candidate", "trial", None);
 pub(crate) const VALIDATION: Part = part("validation", "trial", Some("probabilities"));
 pub(crate) const FINAL: Part = part("final", "trial", Some("weights"));
@@ -41,8 +42,8 @@ pub(crate) const RAISED_LIMITS: Part = part("raised_limits", "raised", None);
 
 /// Every table of which each row has its checksum. Beside them are the log, whose events are chained with their trials, and
 /// `schema_history`, by which older versions go.
-pub(crate) const PARTS: [Part; 9] =
-    [STUDY, CANDIDATE, VALIDATION, FINAL, ENSEMBLE, ENSEMBLE_MEMBER, FINAL_PLAN, RUN, RAISED_LIMITS];
+pub(crate) const PARTS: [Part; 10] =
+    [STUDY, DATA_READING, CANDIDATE, VALIDATION, FINAL, ENSEMBLE, ENSEMBLE_MEMBER, FINAL_PLAN, RUN, RAISED_LIMITS];
 
 /// The part under which the events of the log stand among the checksums.
 pub(crate) const EVENT: &str = "event";

@@ -40,6 +40,7 @@ impl Schema {
             include_str!("schema_7.sql"),
             include_str!("schema_8.sql"),
             include_str!("schema_9.sql"),
+            include_str!("schema_10.sql"),
         ],
     };
 

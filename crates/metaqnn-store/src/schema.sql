@@ -27,6 +27,14 @@ CREATE TABLE study (
     class_names      TEXT NOT NULL      -- JSON, a list in label order
 ) STRICT;
 
+-- How the data are read, and what each of their images is for; one row. Studies begun with schema 9 or before have none: their data are read, and
+-- their splits drawn, as they were then.
+CREATE TABLE data_reading (
+    study        INTEGER PRIMARY KEY REFERENCES study,
+    reading      TEXT NOT NULL,     -- JSON
+    image_splits BLOB NOT NULL      -- 21 bytes for each content and split: 16 of a hash, 0 train, 1 valid or 2 test, how many, little-endian
+) STRICT;
+
 -- Finished trials. A prune_reason is what the rule saw, as JSON (prune_reason ->> '$.predicted'), rounded to four decimals; in studies that
 -- older versions wrote it is words, so ask json_valid(prune_reason) first.
 CREATE TABLE trial (
@@ -162,6 +170,13 @@ CREATE TRIGGER study_changed BEFORE UPDATE ON study
 CREATE TRIGGER study_deleted BEFORE DELETE ON study
     BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
 CREATE TRIGGER study_replaced BEFORE INSERT ON study WHEN EXISTS (SELECT 1 FROM study)
+    BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
+
+CREATE TRIGGER data_reading_changed BEFORE UPDATE ON data_reading
+    BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
+CREATE TRIGGER data_reading_deleted BEFORE DELETE ON data_reading
+    BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
+CREATE TRIGGER data_reading_replaced BEFORE INSERT ON data_reading WHEN EXISTS (SELECT 1 FROM data_reading)
     BEGIN SELECT RAISE(ABORT, 'what a study says of itself never changes'); END;
 
 CREATE TRIGGER trial_changed BEFORE UPDATE ON trial

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use metaqnn_core::study::StudyHeader;
+use metaqnn_core::study::{DataReading, StudyHeader};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::checksums::Checksums;
@@ -42,9 +42,22 @@ impl StudyFile {
     ///
     /// When there is something at `path`, another coordinator is about to create it, or the folder cannot be written to.
     pub fn create(path: impl AsRef<Path>, header: &StudyHeader) -> Result<Self, StoreError> {
+        Self::create_of_data(path, header, None)
+    }
+
+    /// The same of a study that says how its data are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_of_data(
+        path: impl AsRef<Path>,
+        header: &StudyHeader,
+        data: Option<&DataReading>,
+    ) -> Result<Self, StoreError> {
         let path = new_path(path.as_ref())?;
         let lock = CoordinatorLock::take(&path)?;
-        write_new(&path, header)?;
+        write_new(&path, header, data)?;
         let mut study = Self::open_locked(path, lock)?;
         study.begin_writing()?;
         Ok(study)
@@ -221,12 +234,12 @@ fn set_journal_mode(connection: &Connection, mode: &str) -> rusqlite::Result<Str
 }
 
 /// Writes an empty study under another name and gives it the name `path` when it is whole and on the disk.
-fn write_new(path: &Path, header: &StudyHeader) -> Result<(), StoreError> {
-    create_whole(path, "create the study", |temporary| fill_new(temporary, path, header))
+fn write_new(path: &Path, header: &StudyHeader, data: Option<&DataReading>) -> Result<(), StoreError> {
+    create_whole(path, "create the study", |temporary| fill_new(temporary, path, header, data))
 }
 
 /// Makes the tables of a study that is to be at `path` in the file `temporary`.
-fn fill_new(temporary: &Path, path: &Path, header: &StudyHeader) -> Result<(), StoreError> {
+fn fill_new(temporary: &Path, path: &Path, header: &StudyHeader, data: Option<&DataReading>) -> Result<(), StoreError> {
     let encoder = Encoder { path };
     let failed = |error| StoreError::sqlite(path, error);
     if header.input.to_string().parse() != Ok(header.input) {
@@ -254,6 +267,10 @@ fn fill_new(temporary: &Path, path: &Path, header: &StudyHeader) -> Result<(), S
             ),
         )
         .map_err(failed)?;
+    if let Some(DataReading { reading, image_splits }) = data {
+        let sql = "INSERT INTO data_reading (study, reading, image_splits) VALUES (1, ?1, ?2)";
+        connection.execute(sql, (reading, image_splits)).map_err(failed)?;
+    }
     connection.execute("INSERT INTO run (run, run_seconds) VALUES (1, 0.0)", []).map_err(failed)?;
     Checksums { connection: &connection, path }.seal_the_rest()?;
     connection.close().map_err(|(_, error)| failed(error))

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metaqnn_core::study::{
-    EventKind, EventRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord, wilson_interval,
+    DataReading, EventKind, EventRecord, RaisedLimits, StudyHeader, TrialNumber, TrialRecord, wilson_interval,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
-use crate::checksums::STUDY;
+use crate::checksums::{DATA_READING, STUDY};
 use crate::error::StoreError;
 use crate::log_file::{check_log, has_log};
 use crate::rows::Decoder;
@@ -203,6 +203,21 @@ impl StudyReader {
         })?;
         self.checksums().check_row(STUDY, 1)?;
         Ok(header)
+    }
+
+    /// How the data are read, and what each image is for; `None` of a study that an older version began.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or it is not what was stored.
+    pub fn data_reading(&self) -> Result<Option<DataReading>, StoreError> {
+        let data = self.first("SELECT reading, image_splits FROM data_reading", [], |row| {
+            Ok(DataReading { reading: row.get("reading")?, image_splits: row.get("image_splits")? })
+        })?;
+        if data.is_some() {
+            self.checksums().check_whole(DATA_READING, 1)?;
+        }
+        Ok(data)
     }
 
     /// The trial of that number with everything stored of it, `None` where it has not ended.

@@ -164,6 +164,23 @@ pub(crate) struct StudyDataArguments {
     pub(crate) moved_data: Option<String>,
 }
 
+/// How own data are read.
+#[derive(Args, Clone, Default)]
+pub(crate) struct ReadingArguments {
+    /// Leave out files and rows of own data that cannot be read, if they are at most a tenth.
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Of a table: the column of the labels.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// Of a table: the column that names the image files, with or without their endings.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) image: Option<String>,
+    /// Of a table: the folder of the image files [default: the table's].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) images: Option<PathBuf>,
+}
+
 #[derive(Args)]
 pub(crate) struct SearchArguments {
     /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: a folder of class folders, a .csv,
@@ -174,6 +191,8 @@ pub(crate) struct SearchArguments {
     pub(crate) settings: SettingsArguments,
     #[command(flatten)]
     pub(crate) data_dir: DataArguments,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
     #[command(flatten)]
     pub(crate) size: SizeArguments,
     #[command(flatten)]
@@ -251,6 +270,8 @@ pub(crate) struct TrainArguments {
     pub(crate) settings: SettingsArguments,
     #[command(flatten)]
     pub(crate) data_dir: DataArguments,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
     #[command(flatten)]
     pub(crate) size: SizeArguments,
     /// Train for this time, reading the data included: 90s, 30m, 2h; the learning rate schedule is stretched over it [default: the
@@ -345,11 +366,13 @@ pub(crate) enum DataVerb {
     /// Own images lie in class folders (my-images/cat/1.jpg), with or without train, valid and test above them, or are named
     /// in a table or held in arrays; docs/own-images.md has the rules.
     #[command(
-        after_help = "Examples:\n  metaqnn data check digits\n  metaqnn data check ./my-images\n  metaqnn data check labels.csv --size 32x32\n  metaqnn data check arrays.npz --json"
+        after_help = "Examples:\n  metaqnn data check digits\n  metaqnn data check ./my-images\n  metaqnn data check labels.csv --label breed --image id --images photos\n  metaqnn data check arrays.npz --json"
     )]
     Check {
         /// Its name or path.
         data: String,
+        #[command(flatten)]
+        reading: ReadingArguments,
         #[command(flatten)]
         size: SizeArguments,
         #[command(flatten)]

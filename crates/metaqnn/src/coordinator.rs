@@ -8,7 +8,7 @@ use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, AugmentationChoice, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::{RaisedLimits, Study, StudyHeader, TrialStopping};
+use metaqnn_core::study::{DataReading, RaisedLimits, Study, StudyHeader, TrialStopping};
 use metaqnn_data::{DataSet, LoadedData};
 use metaqnn_store::{Detail, StudyFile, StudyReader};
 use metaqnn_train::{ComputeDevice, map_shape};
@@ -41,17 +41,19 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let device = metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let data_argument = setup::lasting(&arguments.data)?;
-    let reading = Instant::now();
-    let (LoadedData { mut data, warnings }, data_dir) = setup::data_set(&data_argument, data_dir, arguments.size.size)?;
-    let start_seconds = reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
-    setup::tell(&warnings);
+    let begin_reading = Instant::now();
+    let mut reading = setup::reading(&arguments.reading);
+    let (loaded, data_dir) = setup::data_set(&data_argument, data_dir, arguments.size.size, &reading)?;
+    let start_seconds = begin_reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
+    setup::tell(&loaded);
+    let LoadedData { mut data, splits, .. } = loaded;
     suit_few_images(&mut document, &data, &arguments.settings)?;
     let mut settings = setup::checked(&document)?;
     if device == ComputeDevice::Cpu && settings.budget_limits_networks() {
         let planning = Planning::new(&settings, begin)?;
         let may_shrink = arguments.size.size.is_none() && data.source.is_none();
         if may_shrink {
-            let of_size = |size| Ok(setup::data_set(&data_argument, Some(&data_dir), Some(size))?.0.data);
+            let of_size = |size| Ok(setup::data_set(&data_argument, Some(&data_dir), Some(size), &reading)?.0.data);
             let all = Arc::new(data);
             let size = planning.size_by_trial(&settings, &all, of_size)?;
             let size = if size.is_some() { size } else { planning.smaller_size(&settings, &all)? };
@@ -62,6 +64,9 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         }
         settings = planning.lay_over(&mut document, &settings, &data, &arguments.settings)?;
     }
+    // What each image is for does not depend on the size.
+    let data_reading = DataReading { reading: serde_json::to_string(&reading)?, image_splits: splits.to_bytes() };
+    reading.splits = (!splits.images.is_empty()).then_some(splits);
     let (input, space) = space_of(&settings, &data)?;
     let seed = settings.search.seed;
     let header = StudyHeader {
@@ -75,8 +80,8 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         class_names: data.class_names.clone(),
     };
     let file = match &arguments.study {
-        Some(path) => StudyFile::create(path, &header)?,
-        None => create_default(&data.name, &header)?,
+        Some(path) => StudyFile::create_of_data(path, &header, Some(&data_reading))?,
+        None => create_default(&data.name, &header, &data_reading)?,
     };
     let path = setup::seen_from_here(file.path());
     eprintln!("study {}: {} images of {input}, {} classes", path.display(), data.train.len(), data.classes());
@@ -100,6 +105,8 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
         settings_text: document.to_string(),
         data: data_argument,
         data_dir,
+        reading,
+        data_fingerprint: header.data_fingerprint,
         image_size: setup::image_size(input)?,
         start_seconds,
         validated_images,
@@ -130,9 +137,11 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
     let settings = setup::checked(&document)?;
     setup::check_threads(setup::workers(&settings), settings.search.threads)?;
     metaqnn_train::parse_device(&settings.search.device)?;
-    let reading = Instant::now();
-    let StudyData { data, argument, data_dir } = setup::data_of_study(&arguments.study, &header, &arguments.place)?;
-    let start_seconds = reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
+    let begin_reading = Instant::now();
+    let reading = setup::reading_of_study(file.reader())?;
+    let StudyData { data, argument, data_dir } =
+        setup::data_of_study(&arguments.study, &header, &reading, &arguments.place)?;
+    let start_seconds = begin_reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
     let (_, space) = space_of(&settings, &data)?;
     let validated_images = data.valid.len();
     let asks_of_symmetry = asks_of_symmetry(&settings, &data);
@@ -173,6 +182,8 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         settings_text: document.to_string(),
         data: argument,
         data_dir,
+        reading,
+        data_fingerprint: header.data_fingerprint,
         image_size: setup::image_size(header.input)?,
         start_seconds,
         validated_images,

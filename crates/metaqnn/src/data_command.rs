@@ -41,14 +41,15 @@ pub(crate) fn run(verb: &DataVerb) -> Result<i32> {
             bar.finish_and_clear();
             eprintln!("{name} is in {}", folder.display());
         }
-        DataVerb::Check { data, size, data_dir: folder, json } => {
+        DataVerb::Check { data, reading, size, data_dir: folder, json } => {
+            let reading = setup::reading(reading);
             let argument: DataArgument = data.parse()?;
             let folder = setup::data_folder(&argument, folder.data_dir.as_deref())?;
-            match check_argument(&argument, &folder, size.size, &setup::split_settings()) {
+            match check_argument(&argument, &folder, size.size, &reading, &setup::split_settings()) {
                 Ok(report) if *json => println!("{}", json!(report)),
                 Ok(report) => println!("{report}"),
-                Err(DataError::Unusable { path, problems }) if *json => {
-                    println!("{}", json!({ "name": path, "problems": problems }));
+                Err(DataError::Unusable { path, problems, problem_count }) if *json => {
+                    println!("{}", json!({ "name": path, "problems": problems, "problem_count": problem_count }));
                     return Ok(1);
                 }
                 Err(error) => return Err(error.into()),

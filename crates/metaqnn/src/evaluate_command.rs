@@ -88,9 +88,10 @@ fn labelled_images(arguments: &EvaluateArguments, model: &Model) -> Result<Evalu
         image_shape(preparation.input),
         preparation.max_value,
         Some(&model.provenance().data_fingerprint),
+        &setup::reading(&arguments.reading),
         &setup::split_settings(),
     )?;
-    setup::tell(&data.warnings);
+    setup::warn(&data.warnings);
     ensure!(!data.images.is_empty(), "{}: it has no test images", arguments.data);
     let names = model.class_names();
     let classes: Vec<Option<usize>> =

@@ -86,7 +86,8 @@ impl FinalTrainings {
             settings.search.threads = setup::all_threads(&settings);
         }
         let place = arguments.place.clone();
-        let StudyData { data, argument, data_dir } = setup::data_of_study(&arguments.study, &header, &place)?;
+        let reading = setup::reading_of_study(file.reader())?;
+        let StudyData { data, argument, data_dir } = setup::data_of_study(&arguments.study, &header, &reading, &place)?;
         if data.test.is_empty() {
             bail!("data set {}: it has no test images, so nothing can be measured", data.name);
         }
@@ -98,6 +99,8 @@ impl FinalTrainings {
             setup: WorkerSetup {
                 data: argument,
                 data_dir: data_dir.display().to_string(),
+                reading: serde_json::to_string(&reading)?,
+                data_fingerprint: header.data_fingerprint,
                 image_size: setup::image_size(header.input)?.to_string(),
                 settings: document.to_string(),
             },

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use metaqnn_core::ports::{Storage, TrialJob};
 use metaqnn_core::settings::Settings;
 use metaqnn_core::study::{Ask, EventKind, EventRecord, Study, TrialStopping};
-use metaqnn_data::ImageSize;
+use metaqnn_data::{ImageSize, Reading};
 use metaqnn_exec::protocol::{Job, WorkerSetup};
 use metaqnn_exec::{PoolEvent, WorkerPool};
 use metaqnn_store::{StoredTrial, StudyFile};
@@ -56,6 +56,9 @@ pub(crate) struct Run {
     pub(crate) settings_text: String,
     pub(crate) data: String,
     pub(crate) data_dir: PathBuf,
+    /// How own data are read.
+    pub(crate) reading: Reading,
+    pub(crate) data_fingerprint: String,
     /// Size of the images that networks see.
     pub(crate) image_size: ImageSize,
     /// Seconds that starting workers takes: about as long as this process took to read the data.
@@ -163,6 +166,8 @@ impl Run {
         let worker = WorkerSetup {
             data: self.data.clone(),
             data_dir: self.data_dir.display().to_string(),
+            reading: serde_json::to_string(&self.reading)?,
+            data_fingerprint: self.data_fingerprint.clone(),
             image_size: self.image_size.to_string(),
             settings: self.settings_text.clone(),
         };

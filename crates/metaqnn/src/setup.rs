@@ -8,13 +8,15 @@ use metaqnn_core::settings::{self, Preset, Settings};
 use metaqnn_core::space::SearchSpace;
 use metaqnn_core::study::StudyHeader;
 use metaqnn_data::{
-    DEFAULT_SPLIT_SEED, DataArgument, DataSet, ImageSize, LoadedData, SplitSettings, data_dir, load_argument,
+    DEFAULT_SPLIT_SEED, DataArgument, DataSet, ImageSize, ImageSplits, LoadedData, Reading, SplitSettings, data_dir,
+    load_argument,
 };
 use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::WorkerSetup;
+use metaqnn_store::StudyReader;
 use toml_edit::DocumentMut;
 
-use crate::arguments::{SettingsArguments, StudyDataArguments};
+use crate::arguments::{ReadingArguments, SettingsArguments, StudyDataArguments};
 use crate::display;
 
 /// Threads of workers that a core bears; with more the machine only swaps.
@@ -99,10 +101,33 @@ pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Resul
 }
 
 /// Reads a data set by the text of the DATA argument, its images resized where a size is given.
-pub(crate) fn data_set(data: &str, folder: Option<&Path>, size: Option<ImageSize>) -> Result<(LoadedData, PathBuf)> {
+pub(crate) fn data_set(
+    data: &str,
+    folder: Option<&Path>,
+    size: Option<ImageSize>,
+    reading: &Reading,
+) -> Result<(LoadedData, PathBuf)> {
     let argument: DataArgument = data.parse()?;
     let folder = data_folder(&argument, folder)?;
-    Ok((load_argument(&argument, &folder, size, &split_settings())?, folder))
+    Ok((load_argument(&argument, &folder, size, reading, &split_settings())?, folder))
+}
+
+/// How a user wants own data to be read.
+pub(crate) fn reading(arguments: &ReadingArguments) -> Reading {
+    let ReadingArguments { skip_bad, label, image, images } = arguments.clone();
+    // A folder that is not here lies where the table does.
+    let images =
+        images.map(|folder| if folder.is_dir() { std::path::absolute(&folder).unwrap_or(folder) } else { folder });
+    Reading { skip_bad, label, image, images, ..Reading::default() }
+}
+
+/// How the data of a study are read: as when it began.
+pub(crate) fn reading_of_study(reader: &StudyReader) -> Result<Reading> {
+    let Some(stored) = reader.data_reading()? else { return Ok(Reading::first()) };
+    let unreadable = || format!("{}: how its data are read is not known to this version", reader.path().display());
+    let reading: Reading = serde_json::from_str(&stored.reading).with_context(unreadable)?;
+    let splits = ImageSplits::from_bytes(&stored.image_splits).with_context(unreadable)?;
+    Ok(Reading { splits: (!splits.images.is_empty()).then_some(splits), ..reading })
 }
 
 /// The data of a study, read, and where they are.
@@ -115,27 +140,46 @@ pub(crate) struct StudyData {
 }
 
 /// Reads the data set of the study at `path`, its images of the size that the study began with, from where it was or is now.
-pub(crate) fn data_of_study(path: &Path, header: &StudyHeader, place: &StudyDataArguments) -> Result<StudyData> {
+pub(crate) fn data_of_study(
+    path: &Path,
+    header: &StudyHeader,
+    reading: &Reading,
+    place: &StudyDataArguments,
+) -> Result<StudyData> {
     let argument = match &place.moved_data {
         Some(moved) => lasting(moved)?,
         None => header.data.clone(),
     };
     let folder = place.data_dir.data_dir.as_deref();
-    let (LoadedData { data, .. }, data_dir) = data_set(&argument, folder, Some(image_size(header.input)?))
-        .with_context(|| match &place.moved_data {
-            Some(_) => format!("{}: the data named with --data cannot be read", path.display()),
-            None => {
-                format!(
-                    "{}: its data cannot be read; if they have moved, give the new path with --data",
-                    path.display()
-                )
+    let (LoadedData { data, splits, .. }, data_dir) =
+        data_set(&argument, folder, Some(image_size(header.input)?), reading).with_context(|| {
+            match &place.moved_data {
+                Some(_) => format!("{}: the data named with --data cannot be read", path.display()),
+                None => {
+                    format!(
+                        "{}: its data cannot be read; if they have moved, give the new path with --data",
+                        path.display()
+                    )
+                }
             }
         })?;
+    let images = reading.splits.as_ref().map(|before| changed_images(before, &splits)).unwrap_or_default();
     match difference(header, &data) {
         Some(difference) => {
-            bail!("{}: {argument} does not hold the data that the study began with: {difference}", path.display())
+            bail!(
+                "{}: {argument} does not hold the data that the study began with: {difference}{images}",
+                path.display()
+            )
         }
         None => Ok(StudyData { data, argument, data_dir }),
+    }
+}
+
+/// What images were added and taken away, in words.
+fn changed_images(before: &ImageSplits, now: &ImageSplits) -> String {
+    match (now.missing_in(before), before.missing_in(now)) {
+        (0, 0) => String::new(),
+        (new, gone) => format!("; {} new, {gone} gone", display::count(new, "image")),
     }
 }
 
@@ -200,8 +244,19 @@ pub(crate) fn seen_from_here(path: &Path) -> &Path {
     here.ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
-/// Tells on standard error what should be known of the data.
-pub(crate) fn tell(warnings: &[String]) {
+/// Tells on standard error what was decided about the data and what should be known of them.
+pub(crate) fn tell(loaded: &LoadedData) {
+    if let Some(pixels) = &loaded.pixels {
+        eprintln!("pixels: {pixels}");
+    }
+    for note in &loaded.notes {
+        eprintln!("note: {note}");
+    }
+    warn(&loaded.warnings);
+}
+
+/// Tells on standard error what should be known of data.
+pub(crate) fn warn(warnings: &[String]) {
     for warning in warnings {
         eprintln!("warning: {warning}");
     }

@@ -42,7 +42,8 @@ impl<'a> StudyModels<'a> {
 
     /// Reads its data.
     pub(crate) fn data(&self, place: &StudyDataArguments) -> Result<DataSet> {
-        Ok(setup::data_of_study(self.path, &self.header, place)?.data)
+        let reading = setup::reading_of_study(self.reader)?;
+        Ok(setup::data_of_study(self.path, &self.header, &reading, place)?.data)
     }
 
     /// The trials of which a model consists, and what was measured with their weights.

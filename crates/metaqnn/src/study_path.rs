@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use metaqnn_core::study::StudyHeader;
+use metaqnn_core::study::{DataReading, StudyHeader};
 use metaqnn_store::{StoreError, StudyFile};
 
 /// Seconds since 1970-01-01 UTC.
@@ -14,14 +14,14 @@ pub(crate) fn now() -> u64 {
 
 /// Begins the study `studies/<data>-<date>-<n>.study`, of the first n that is free: also of several searches that are started at once each
 /// gets one.
-pub(crate) fn create_default(data: &str, header: &StudyHeader) -> Result<StudyFile> {
+pub(crate) fn create_default(data: &str, header: &StudyHeader, reading: &DataReading) -> Result<StudyFile> {
     let folder = Path::new("studies");
     std::fs::create_dir_all(folder).context("the folder studies cannot be made; name another with --study")?;
     let (year, month, day) = date(now() / 86_400);
     let mut n = 1;
     loop {
         let path: PathBuf = folder.join(format!("{data}-{year:04}-{month:02}-{day:02}-{n}.study"));
-        match StudyFile::create(&path, header) {
+        match StudyFile::create_of_data(&path, header, Some(reading)) {
             // Locked: another search is about to create it.
             Err(StoreError::Exists { .. } | StoreError::Locked { .. }) => n += 1,
             created => return Ok(created?),

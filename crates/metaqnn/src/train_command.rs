@@ -38,8 +38,10 @@ pub(crate) fn train_one(arguments: &TrainArguments) -> Result<i32> {
     let architecture: Architecture = arguments.architecture.parse()?;
     let settings = setup::checked(&setup::document(&arguments.settings, &arguments.data, None)?)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
-    let (LoadedData { data, warnings }, _) = setup::data_set(&arguments.data, data_dir, arguments.size.size)?;
-    setup::tell(&warnings);
+    let reading = setup::reading(&arguments.reading);
+    let (loaded, _) = setup::data_set(&arguments.data, data_dir, arguments.size.size, &reading)?;
+    setup::tell(&loaded);
+    let LoadedData { data, .. } = loaded;
     ensure!(
         architecture.classes() as usize == data.classes(),
         "{architecture} has {} classes, {} has {}",

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use metaqnn_core::ports::Evaluator;
 use metaqnn_core::settings::Settings;
-use metaqnn_data::LoadedData;
+use metaqnn_data::{LoadedData, Reading};
 use metaqnn_exec::protocol::WorkerSetup;
 use metaqnn_exec::{read_setup, serve, show_life};
 use metaqnn_train::NetworkEvaluator;
@@ -25,7 +25,14 @@ pub(crate) fn work() -> Result<i32> {
 fn evaluator(start: &WorkerSetup) -> Result<NetworkEvaluator> {
     let settings = Settings::from_toml(&start.settings)?;
     let size = start.image_size.parse()?;
-    let (LoadedData { data, .. }, _) = setup::data_set(&start.data, Some(Path::new(&start.data_dir)), Some(size))?;
+    let folder = Path::new(&start.data_dir);
+    let reading: Reading = serde_json::from_str(&start.reading)?;
+    let (LoadedData { data, .. }, _) = setup::data_set(&start.data, Some(folder), Some(size), &reading)?;
+    ensure!(
+        data.fingerprint == start.data_fingerprint,
+        "{}: the data are not as they were when this run began; put them back as they were, then go on with `metaqnn resume`",
+        start.data
+    );
     let final_training = settings.final_phase.training;
     Ok(NetworkEvaluator::new(&settings.search.device, Arc::new(data), settings.training, final_training)?)
 }

@@ -27,8 +27,8 @@ pub use mirror::mirror_is_safe;
 pub use network_time::{fast_training_microseconds, smallest_network};
 pub use predicted_class::{balanced_accuracy, predicted_class};
 pub use record::{
-    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader, Transition,
-    TrialRecord,
+    CandidateRecord, DataReading, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, StudyHeader,
+    Transition, TrialRecord,
 };
 pub use stopping::TrialStopping;
 pub use study::{Ask, AskedTrial, ReplayError, Study};

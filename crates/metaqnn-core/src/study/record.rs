@@ -28,6 +28,16 @@ pub struct StudyHeader {
     pub class_names: Vec<String>,
 }
 
+/// How the data of a study are read, and what each of their images is for; written once, when it begins. Studies of schema 9 and before have
+/// none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataReading {
+    /// How they are read, as JSON of who reads them.
+    pub reading: String,
+    /// What each image is for, as bytes of who reads them; empty where that needs not be kept.
+    pub image_splits: Vec<u8>,
+}
+
 /// What ends a study, raised above what its settings say by a later run. The last one stored holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RaisedLimits {

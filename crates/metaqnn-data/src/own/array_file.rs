@@ -91,7 +91,7 @@ impl Number {
             (TypeChar::Bool, 1) => Self::Bool,
             (TypeChar::Uint, 1 | 2 | 4 | 8) => Self::Unsigned(size as u8),
             (TypeChar::Int, 1 | 2 | 4 | 8) => Self::Signed(size as u8),
-            (TypeChar::Float, 4 | 8) => Self::Float(size as u8),
+            (TypeChar::Float, 2 | 4 | 8) => Self::Float(size as u8),
             (TypeChar::ByteStr, 1..=LONGEST_TEXT) => Self::Bytes(size),
             (TypeChar::UnicodeStr, 1..=LONGEST_TEXT) => Self::Text(size),
             _ => return None,
@@ -154,9 +154,14 @@ impl ArrayFile {
         let header_bytes = header_text.len() as u64;
         let header = NpyHeader::from_reader(header_text.as_slice()).map_err(|error| format!("its header: {error}"))?;
         let (number, big_endian) = Number::of(&header.dtype()).ok_or_else(|| {
+            let found = header.dtype().descr();
+            let hint = if found.contains('O') {
+                "; objects of Python are not read: save images as np.stack(images), texts as np.array(texts, dtype=str)"
+            } else {
+                ""
+            };
             format!(
-                "expected numbers (bool, int8 to int64, uint8 to uint64, float32, float64) or texts, found dtype {}",
-                header.dtype().descr()
+                "expected numbers (bool, int8 to int64, uint8 to uint64, float16 to float64) or texts, found dtype {found}{hint}"
             )
         })?;
         let shape = header.shape().to_vec();
@@ -192,6 +197,7 @@ impl ArrayFile {
                     let unused = 64 - 8 * u32::from(bytes);
                     ((word << unused) as i64 >> unused) as f64
                 }
+                Number::Float(2) => half(word as u16),
                 Number::Float(4) => f64::from(f32::from_bits(word as u32)),
                 Number::Float(_) => f64::from_bits(word),
                 Number::Bytes(_) | Number::Text(_) => return Err("expected numbers, found texts".to_owned()),
@@ -283,6 +289,18 @@ fn word(bytes: &[u8], big_endian: bool) -> u64 {
     if big_endian { bytes.iter().fold(0, append) } else { bytes.iter().rev().fold(0, append) }
 }
 
+/// A number of 16 bits with a fraction (IEEE 754 binary16).
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff) / 1024.0);
+    sign * match exponent {
+        0 => fraction * 2_f64.powi(-14),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1.0 + fraction) * 2_f64.powi(exponent - 15),
+    }
+}
+
 fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, String> {
     let file = File::open(path).map_err(|error| reason_of(&error))?;
     ZipArchive::new(BufReader::new(file)).map_err(|error| format!("expected an archive of arrays (.npz): {error}"))
@@ -360,6 +378,9 @@ mod tests {
         assert_eq!(numbers("<i2", &[254, 255, 1, 1]), [-2.0, 257.0]);
         assert_eq!(numbers(">u2", &[1, 0, 0, 9]), [256.0, 9.0]);
         assert_eq!(numbers("<i8", &[(-3_i64).to_le_bytes(), 7_i64.to_le_bytes()].concat()), [-3.0, 7.0]);
+        // numpy.array([1 / 3, -65504], "<f2").tobytes(); and the least above 0, infinity.
+        assert_eq!(numbers("<f2", &[0x55, 0x35, 0xff, 0xfb]), [0.333_251_953_125, -65_504.0]);
+        assert_eq!(numbers("<f2", &[1, 0, 0, 0x7c]), [2_f64.powi(-24), f64::INFINITY]);
         assert_eq!(numbers(">f4", &[0.5_f32.to_be_bytes(), 2.0_f32.to_be_bytes()].concat()), [0.5, 2.0]);
         assert_eq!(numbers("<f8", &[0.25_f64.to_le_bytes(), 3.0_f64.to_le_bytes()].concat()), [0.25, 3.0]);
     }

@@ -1,16 +1,15 @@
-//! Arrays of NumPy: `.npz` archives, `.npy` files.
-//!
-//! What an array is, its name says: `x`, `images`, `image`, `data` or `arr_0` hold images, `y`, `labels`, `label`, `targets`,
-//! `target` or `arr_1` the labels of them, `class_names`, `label_names` or `classes` a name for each label. With `train`, `valid`
-//! (as [`Split::of_name`] has it) or `test` before or after, as in `x_train` or `test_labels`, they are those of a split.
+//! Arrays of NumPy: `.npz` archives, `.npy` files. What an array is, its name says (`array_names`).
 
 use std::fs;
 use std::path::Path;
 
 use super::array_file::{ArrayFile, Named, dimensions};
-use super::examples::{Classes, Example, Examples, Origin, Split};
+use super::array_names::{Role, role_of};
+use super::csv_columns::shape_of_count;
+use super::examples::{Classes, Content, Example, Examples, Origin, Split};
 use super::findings::Findings;
-use super::pixel_values::{Scale, ValueRange};
+use super::pixel_values::{Scale, ValueRange, decide};
+use super::reading::Reading;
 use super::{first_few, reason_of};
 use crate::data_set::ImageShape;
 use crate::image_file::planes;
@@ -19,33 +18,15 @@ use crate::resize::ImageSize;
 /// Most images of an array: a few kilobytes of an archive can unpack to many more, of a pixel each.
 const MOST_IMAGES: u64 = 5_000_000;
 
-/// What an array is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Images,
-    Labels,
-    ClassNames,
-}
-
-/// What an array of this name is, and of which split.
-fn role_of(name: &str) -> Option<(Role, Option<Split>)> {
-    let name = name.to_lowercase();
-    let words: Vec<&str> = name.split(['_', '-', '.', ' ']).collect();
-    let split = words.iter().find_map(|word| Split::of_name(word));
-    let rest: Vec<&str> = words.into_iter().filter(|word| Split::of_name(word).is_none()).collect();
-    let role = match rest.join("_").as_str() {
-        "x" | "images" | "image" | "imgs" | "img" | "data" | "arr_0" => Role::Images,
-        "y" | "labels" | "label" | "targets" | "target" | "arr_1" => Role::Labels,
-        "class_names" | "label_names" | "classes" => Role::ClassNames,
-        _ => return None,
-    };
-    Some((role, split))
-}
-
 /// Reads an `.npz` archive.
-pub(super) fn read_archive(path: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+pub(super) fn read_archive(
+    path: &Path,
+    size: Option<ImageSize>,
+    reading: &Reading,
+    findings: &mut Findings,
+) -> Option<Examples> {
     match ArrayFile::open_all(path) {
-        Ok(arrays) => read_named(path, arrays, size, findings),
+        Ok(arrays) => read_named(path, arrays, size, reading, findings),
         Err(reason) => {
             findings.problem(path, reason);
             None
@@ -54,13 +35,23 @@ pub(super) fn read_archive(path: &Path, size: Option<ImageSize>, findings: &mut 
 }
 
 /// Reads all `.npy` files of a folder.
-pub(super) fn read_folder(folder: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+pub(super) fn read_folder(
+    folder: &Path,
+    size: Option<ImageSize>,
+    reading: &Reading,
+    findings: &mut Findings,
+) -> Option<Examples> {
     let arrays = arrays_in(folder, findings, &|_| true);
-    read_named(folder, arrays, size, findings)
+    read_named(folder, arrays, size, reading, findings)
 }
 
 /// Reads an `.npy` file of images, with its labels and, where its name is of a split, the other splits beside it.
-pub(super) fn read_file(path: &Path, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+pub(super) fn read_file(
+    path: &Path,
+    size: Option<ImageSize>,
+    reading: &Reading,
+    findings: &mut Findings,
+) -> Option<Examples> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut arrays = match role_of(&stem) {
@@ -91,7 +82,7 @@ pub(super) fn read_file(path: &Path, size: Option<ImageSize>, findings: &mut Fin
         }
     };
     arrays.sort_by(|a, b| a.name.cmp(&b.name));
-    read_named(path, arrays, size, findings)
+    read_named(path, arrays, size, reading, findings)
 }
 
 /// The arrays in `folder` whose names, without `.npy`, are `wanted`, sorted by name.
@@ -124,7 +115,13 @@ struct Part {
 }
 
 /// Reads arrays by their names; `root` is what messages about all of them name.
-fn read_named(root: &Path, arrays: Vec<Named>, size: Option<ImageSize>, findings: &mut Findings) -> Option<Examples> {
+fn read_named(
+    root: &Path,
+    arrays: Vec<Named>,
+    size: Option<ImageSize>,
+    reading: &Reading,
+    findings: &mut Findings,
+) -> Option<Examples> {
     // An array with something wrong is known all the same, so that nothing is said to be missing.
     let mut known: Vec<(Role, Option<Split>, Option<ArrayFile>)> = Vec::new();
     let mut others = Vec::new();
@@ -187,28 +184,60 @@ fn read_named(root: &Path, arrays: Vec<Named>, size: Option<ImageSize>, findings
         let names = array.texts();
         names.map_err(|reason| findings.problem(&array.place, reason)).ok()
     });
-    put_together(root, parts, names, size, findings)
+    put_together(root, parts, names, size, reading, findings)
 }
 
 fn read_part(split: Option<Split>, images: ArrayFile, labels: &ArrayFile, findings: &mut Findings) -> Option<Part> {
     let place = images.place.clone();
     let images = Images::of(images).map_err(|reason| findings.problem(&place, reason)).ok();
     let n = match labels.shape.as_slice() {
-        [n] | [n, 1] => *n,
+        [n] | [n, 1] | [1, n] => *n,
         shape => {
-            findings
-                .problem(&labels.place, format!("expected one label an image (N or Nx1), found {}", dimensions(shape)));
+            let hint = match shape {
+                [_, classes] if *classes > 1 => "; one-hot labels become numbers by y.argmax(axis=1)",
+                _ => "",
+            };
+            let found = dimensions(shape);
+            findings.problem(&labels.place, format!("expected one label an image (N or Nx1), found {found}{hint}"));
             return None;
         }
     };
     let images = images?;
     if n != images.count() {
+        let images_last = images.array.shape.len() == 3 && images.array.shape[2] == n;
         let images = images.count();
-        findings.problem(&labels.place, format!("expected a label for each of {images} images, found {n} labels"));
+        let hint = images_last.then_some("; if the images stand last, x.transpose(2, 0, 1) puts them first");
+        findings.problem(
+            &labels.place,
+            format!("expected a label for each of {images} images, found {n} labels{}", hint.unwrap_or_default()),
+        );
         return None;
     }
     let labels = labels.texts().map_err(|reason| findings.problem(&labels.place, reason)).ok()?;
     Some(Part { split, images, labels })
+}
+
+/// Fewest values of an image that has no rows and columns.
+const FEWEST_FLAT: u64 = 16;
+
+/// The side of a grey square of so many values.
+fn square(values: u64) -> Option<u64> {
+    let shape = shape_of_count(usize::try_from(values).ok()?)?;
+    (shape.channels == 1).then_some(shape.height as u64)
+}
+
+/// What to do about dimensions that are not those of images.
+fn shape_hint(shape: &[u64]) -> &'static str {
+    match shape {
+        [_, values] if usize::try_from(*values).is_ok_and(|values| shape_of_count(values).is_some()) => {
+            "; give flat colour images their shape by x.reshape(N, H, W, 3), or x.reshape(N, 3, H, W) where each colour is a plane"
+        }
+        [_, _, _, 4] => "; leave out transparency by x[..., :3]",
+        [_, 4, _, _] => "; leave out transparency by x[:, :3]",
+        [_, 1, _, _, _] => "; leave out the second dimension by x[:, 0]",
+        [_, _] | [_] => "; give flat images their shape by x.reshape(N, H, W)",
+        _ => "",
+    }
 }
 
 /// An array of images.
@@ -224,10 +253,15 @@ impl Images {
             [_, height, width] => (1, height, width, true),
             [_, height, width, channels @ (1 | 3)] => (channels, height, width, true),
             [_, channels @ (1 | 3), height, width] => (channels, height, width, false),
+            [_, values] if values >= FEWEST_FLAT && square(values).is_some() => {
+                let side = square(values).unwrap_or_default();
+                (1, side, side, true)
+            }
             _ => {
                 return Err(format!(
-                    "expected NxHxW, NxHxWxC or NxCxHxW with 1 or 3 channels, found {}",
-                    dimensions(&array.shape)
+                    "expected NxHxW, NxHxWxC or NxCxHxW with 1 or 3 channels, found {}{}",
+                    dimensions(&array.shape),
+                    shape_hint(&array.shape)
                 ));
             }
         };
@@ -324,11 +358,13 @@ fn put_together(
     parts: Vec<Part>,
     names: Option<Vec<String>>,
     size: Option<ImageSize>,
+    reading: &Reading,
     findings: &mut Findings,
 ) -> Option<Examples> {
-    let mut range = ValueRange::new();
+    let mut ranges = Vec::new();
     let shape = parts[0].images.shape;
     for part in &parts {
+        let mut range = ValueRange::new();
         let path = part.images.array.place.clone();
         if part.images.shape != shape {
             let first = &parts[0].images.array.name;
@@ -337,6 +373,7 @@ fn put_together(
         if let Err(reason) = part.images.see(&mut range) {
             findings.problem(&path, reason);
         }
+        ranges.push((part.images.array.name.to_string(), range));
     }
     let mut classes = Classes::default();
     let mut examples = Vec::new();
@@ -344,17 +381,19 @@ fn put_together(
         for (i, label) in labels.iter().enumerate() {
             let class = classes.number(label);
             let origin = Origin::Element(images.array.name.clone(), i as u64);
-            examples.push(Example { origin, class, split: *split });
+            examples.push(Example { origin, class, split: *split, content: Content::default() });
         }
     }
-    let mut class_names = classes.into_sorted_names(&mut examples);
+    let mut class_names = classes.into_sorted_names(&mut examples, !reading.rules.are_first(), findings);
     if let Some(names) = names {
         name_classes(root, &mut class_names, &names, findings);
     }
-    if !findings.problems.is_empty() {
+    if !findings.is_sound() {
         return None;
     }
-    let scale = range.scale().map_err(|reason| findings.problem(root, reason)).ok()?;
+    let decided = decide(&ranges, reading.rules.are_first());
+    let (scale, summary) = decided.map_err(|reason| findings.problem(root, reason)).ok()?;
+    findings.pixels = Some(summary);
     let mut pixels = Vec::new();
     for part in &parts {
         if let Err(reason) = part.images.read(scale, &mut pixels) {
@@ -381,26 +420,6 @@ fn name_classes(root: &Path, class_names: &mut [String], names: &[String], findi
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_say_what_an_array_is() {
-        let (train, valid, test) = (Some(Split::Train), Some(Split::Valid), Some(Split::Test));
-        for (name, role) in [
-            ("x_train", Some((Role::Images, train))),
-            ("y_test", Some((Role::Labels, test))),
-            ("train_images", Some((Role::Images, train))),
-            ("val_labels", Some((Role::Labels, valid))),
-            ("images", Some((Role::Images, None))),
-            ("Label", Some((Role::Labels, None))),
-            ("arr_0", Some((Role::Images, None))),
-            ("arr_1", Some((Role::Labels, None))),
-            ("class_names", Some((Role::ClassNames, None))),
-            ("weights", None),
-            ("train", None),
-        ] {
-            assert_eq!(role_of(name), role, "{name}");
-        }
-    }
 
     #[test]
     fn columns_first_becomes_rows_first() {

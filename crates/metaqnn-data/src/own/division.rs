@@ -1,36 +1,44 @@
 //! Examples divided into training, validation and test images.
 //!
 //! Where the data say which image is for what, that holds. Splits that are not given are drawn from the training images (from all,
-//! where none is given): 15 % of each class, at least one image of each, for validation and as many for testing, less where that
-//! would be more than 5,000 and 10,000 in all. Equal images stay together, so that no drawn split holds an image of another.
+//! where none is given), see `drawing`. Equal images stay together, so that no drawn split holds an image of another.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
+use super::drawing::Drawing;
 use super::examples::{Examples, MOST_CLASSES, Split};
 use super::findings::Findings;
-use super::{count, first_few};
+use super::image_splits::ImageSplits;
+use super::{count, drawing_by_order, first_few};
 use crate::data_set::{DataSet, LabelledImages};
-use crate::split::shuffle;
-
-/// Share of each class that is drawn for a split.
-const SHARE: f64 = 0.15;
-
-/// Most images drawn for validation, and for testing.
-const MOST_VALID: usize = 5_000;
-const MOST_TEST: usize = 10_000;
 
 /// A class with fewer training images is worth a warning.
 const FEW: usize = 20;
 
+/// Beside a split with brighter values one without any above 1 has another scale.
+const WHITE_ENOUGH: u8 = 16;
+
 /// A most frequent class so many times the rarest is worth a warning.
 const UNEQUAL: usize = 5;
 
-/// Divides `examples`, or tells why that cannot be done. `path` is the DATA argument, which also gives the data set its name.
-pub(super) fn divide(examples: Examples, path: &Path, seed: u64, findings: &mut Findings) -> Option<DataSet> {
+/// By what splits are drawn.
+pub(super) struct Drawn<'a> {
+    /// Whether by the order of the images, as the studies of older versions have them.
+    pub(super) first_rules: bool,
+    /// What was drawn when a study began.
+    pub(super) stored: Option<&'a ImageSplits>,
+    pub(super) seed: u64,
+}
+
+/// Divides `examples`, or tells why that cannot be done. `path` is the DATA argument, which also gives the data set its name. With it come the
+/// splits of the images, to be stored.
+pub(super) fn divide(
+    examples: Examples,
+    path: &Path,
+    rules: &Drawn<'_>,
+    findings: &mut Findings,
+) -> Option<(DataSet, ImageSplits)> {
     let classes = examples.class_names.len();
     if !(2..=MOST_CLASSES).contains(&classes) {
         let names = first_few(&examples.class_names);
@@ -47,11 +55,12 @@ pub(super) fn divide(examples: Examples, path: &Path, seed: u64, findings: &mut 
     let firsts = first_equal_images(&examples);
     warn_of_two_classes(&examples, &firsts, findings);
     let drawn: Vec<Split> = [Split::Valid, Split::Test].into_iter().filter(|&split| !given[split as usize]).collect();
-    let divided = draw(&examples, &firsts, &drawn, path, seed, findings);
+    let divided = draw(&examples, &firsts, &drawn, path, rules, findings);
     warn_of_duplicates(&examples, &firsts, &divided, findings);
     let counts = class_counts(&examples, &divided);
     check_classes(&examples.class_names, &counts, path, findings);
-    if !findings.problems.is_empty() {
+    check_scales(&examples, &divided, path, findings);
+    if !findings.is_sound() {
         return None;
     }
     warn_of_few(&examples.class_names, &counts, findings);
@@ -59,7 +68,8 @@ pub(super) fn divide(examples: Examples, path: &Path, seed: u64, findings: &mut 
     let [train, valid, test] = images;
     let name = path.file_stem().filter(|_| path.is_file()).or(path.file_name());
     let name = name.map_or_else(|| "images".to_owned(), |name| name.to_string_lossy().into_owned());
-    Some(DataSet::own(name, examples.class_names, train, valid, test))
+    let splits = ImageSplits::of(&examples, &divided);
+    Some((DataSet::own(name, examples.class_names, train, valid, test), splits))
 }
 
 fn image(examples: &Examples, i: usize) -> &[u8] {
@@ -73,14 +83,13 @@ fn first_equal_images(examples: &Examples) -> Vec<usize> {
     (0..examples.examples.len()).map(|i| *seen.entry(image(examples, i)).or_insert(i)).collect()
 }
 
-/// The split of each image. `drawn` says which splits are drawn from the training images; a class that has too few for that is a
-/// problem.
+/// The split of each image. `drawn` says which splits are drawn from the training images.
 fn draw(
     examples: &Examples,
     firsts: &[usize],
     drawn: &[Split],
     path: &Path,
-    seed: u64,
+    rules: &Drawn<'_>,
     findings: &mut Findings,
 ) -> Vec<Split> {
     let all = &examples.examples;
@@ -88,59 +97,16 @@ fn draw(
     if drawn.is_empty() {
         return divided;
     }
-    // Of equal images only the first is drawn for; it takes the others with it. Those that are given as no training images stay.
-    let mut members: Vec<Vec<usize>> = vec![Vec::new(); examples.class_names.len()];
-    let mut leads = vec![None; all.len()];
-    for (i, &first) in firsts.iter().enumerate() {
-        if divided[i] == Split::Train {
-            let lead = *leads[first].get_or_insert(i);
-            if lead == i {
-                members[all[i].class].push(i);
-            }
-        }
+    if rules.first_rules {
+        return drawing_by_order::draw(examples, firsts, divided, drawn, path, rules.seed, findings);
     }
-    let pool: usize = members.iter().map(Vec::len).sum();
-    let share = |most: usize| SHARE.min(most as f64 / pool.max(1) as f64);
-    for (class, mut members) in members.into_iter().enumerate() {
-        if members.is_empty() {
-            continue;
-        }
-        let found = members.len();
-        if found <= drawn.len() {
-            let name = &examples.class_names[class];
-            findings.problem(
-                path,
-                format!(
-                    "class {name}: {} that no other equals; at least {} are needed, since {} split{} drawn from them",
-                    count(found, "image"),
-                    drawn.len() + 1,
-                    drawn.len(),
-                    if drawn.len() == 1 { " is" } else { "s are" },
-                ),
-            );
-            continue;
-        }
-        // A stream of its own, so that what one class holds changes nothing in another.
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(class as u64);
-        shuffle(&mut members, &mut rng);
-        let mut rest = members.as_slice();
-        for &split in drawn {
-            let most = if split == Split::Valid { MOST_VALID } else { MOST_TEST };
-            let wanted = ((found as f64 * share(most)).round() as usize).max(1);
-            let (taken, others) = rest.split_at(wanted.min(rest.len() - 1));
-            for &i in taken {
-                divided[i] = split;
-            }
-            rest = others;
-        }
-    }
-    for (i, &first) in firsts.iter().enumerate() {
-        if let Some(lead) = leads[first]
-            && divided[i] == Split::Train
-        {
-            divided[i] = divided[lead];
-        }
+    // Those that are given as no training images stay.
+    let pool: Vec<usize> = (0..all.len()).filter(|&i| divided[i] == Split::Train).collect();
+    let given: Vec<Split> = Split::ALL.into_iter().filter(|split| !drawn.contains(split)).collect();
+    let stored = rules.stored.map(|stored| stored.by_content(&given));
+    let drawing = Drawing { examples, firsts, pool: &pool, drawn, stored: stored.as_ref(), seed: rules.seed };
+    for (i, split) in drawing.draw(path, findings) {
+        divided[i] = split;
     }
     divided
 }
@@ -157,6 +123,10 @@ fn class_counts(examples: &Examples, divided: &[Split]) -> Vec<[usize; 3]> {
 /// Classes that are tested or validated but never learned, and classes that only those splits lack.
 fn check_classes(names: &[String], counts: &[[usize; 3]], path: &Path, findings: &mut Findings) {
     for (name, &[train, valid, test]) in names.iter().zip(counts) {
+        // Where there are problems, they are why.
+        if train + valid + test == 0 && findings.is_sound() {
+            findings.problem(path, format!("class {name}: there is no image of it that can be read"));
+        }
         if train == 0 && valid + test > 0 {
             findings.problem(
                 path,
@@ -176,6 +146,29 @@ fn check_classes(names: &[String], counts: &[[usize; 3]], path: &Path, findings:
             .collect();
         if !lacking.is_empty() && lacking.len() < names.len() {
             findings.warning(format!("no {} images of {}", split.adjective(), first_few(&lacking)));
+        }
+    }
+}
+
+/// Refuses splits of which one is nearly black beside another: its images were scaled otherwise.
+fn check_scales(examples: &Examples, divided: &[Split], path: &Path, findings: &mut Findings) {
+    let mut greatest = [0; 3];
+    for (i, &split) in divided.iter().enumerate() {
+        let of_image = image(examples, i).iter().copied().max().unwrap_or(0);
+        greatest[split as usize] = greatest[split as usize].max(of_image);
+    }
+    let bright = Split::ALL.into_iter().find(|&split| greatest[split as usize] > WHITE_ENOUGH);
+    for split in Split::ALL {
+        if let (1, Some(bright)) = (greatest[split as usize], bright) {
+            findings.problem(
+                path,
+                format!(
+                    "the {} images hold values up to 1, the {} images up to {}: expected all splits in one scale",
+                    split.adjective(),
+                    bright.adjective(),
+                    greatest[bright as usize]
+                ),
+            );
         }
     }
 }
@@ -270,7 +263,7 @@ mod tests {
 
     use super::*;
     use crate::data_set::ImageShape;
-    use crate::own::examples::{Example, Origin};
+    use crate::own::examples::{Content, Example, Origin};
 
     /// One-pixel images.
     fn examples(images: &[(u8, usize, Option<Split>)]) -> Examples {
@@ -285,6 +278,7 @@ mod tests {
                     origin: Origin::File(PathBuf::from(format!("{i}.png"))),
                     class,
                     split,
+                    content: Content::of([1, 1, 1], &[images[i].0]),
                 })
                 .collect(),
             class_names: (0..classes).map(|class| format!("class{class}")).collect(),
@@ -293,8 +287,9 @@ mod tests {
 
     fn divided(images: &[(u8, usize, Option<Split>)], seed: u64) -> (Option<DataSet>, Findings) {
         let mut findings = Findings::default();
-        let data = divide(examples(images), Path::new("mine"), seed, &mut findings);
-        (data, findings)
+        let rules = Drawn { first_rules: true, stored: None, seed };
+        let data = divide(examples(images), Path::new("mine"), &rules, &mut findings);
+        (data.map(|(data, _)| data), findings)
     }
 
     #[test]
@@ -367,6 +362,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_split_of_another_scale_is_refused() {
+        let given = |value, i: usize, split| (value, i % 2, Some(split));
+        let mut images: Vec<_> = (0..40).map(|i| given(100 + i as u8, i, Split::Train)).collect();
+        images.extend((0..4).map(|i| given(i as u8 / 2, i, Split::Test)));
+        let mut findings = Findings::default();
+        let rules = Drawn { first_rules: false, stored: None, seed: 7 };
+        assert!(divide(examples(&images), Path::new("mine"), &rules, &mut findings).is_none());
+        assert_eq!(
+            findings.problems[0].to_string(),
+            "mine: the test images hold values up to 1, the training images up to 139: expected all splits in one scale"
+        );
+    }
+
     proptest! {
         #[test]
         fn drawn_splits_are_stratified_and_repeat(sizes in prop::collection::vec(3_usize..120, 2..5), seed: u64) {
@@ -380,10 +389,11 @@ mod tests {
             whole.shape.width = 2;
             whole.pixels = images.iter().flat_map(|&(value, class, _)| [value, class as u8]).collect();
             let mut findings = Findings::default();
-            let data = divide(whole, Path::new("mine"), seed, &mut findings).unwrap();
+            let rules = Drawn { first_rules: true, stored: None, seed };
+            let (data, _) = divide(whole, Path::new("mine"), &rules, &mut findings).unwrap();
             for (class, &size) in sizes.iter().enumerate() {
                 let counts = [&data.train, &data.valid, &data.test].map(|images| images.class_counts(sizes.len())[class]);
-                let wanted = ((size as f64 * SHARE).round() as usize).max(1);
+                let wanted = ((size as f64 * drawing_by_order::SHARE).round() as usize).max(1);
                 prop_assert_eq!(counts, [size - 2 * wanted, wanted, wanted]);
             }
         }

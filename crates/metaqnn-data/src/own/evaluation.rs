@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::division;
+use super::division::{self, Drawn};
 use super::examples::{Examples, Split};
 use super::findings::Findings;
 use super::read;
+use super::reading::Reading;
 use crate::data_set::{ImageShape, LabelledImages};
 use crate::error::DataError;
 use crate::image_file::with_channels;
@@ -61,6 +62,7 @@ pub fn load_for_evaluation(
     shape: ImageShape,
     max_value: u8,
     trained_on: Option<&str>,
+    reading: &Reading,
     settings: &SplitSettings,
 ) -> Result<EvaluationData, DataError> {
     let size = ImageSize::new(shape.height, shape.width)?;
@@ -71,13 +73,13 @@ pub fn load_for_evaluation(
                 known if (known.height, known.width) == (shape.height, shape.width) => {
                     load(source, data_dir, settings)?
                 }
-                _ => load_argument(argument, data_dir, Some(size), settings)?.data,
+                _ => load_argument(argument, data_dir, Some(size), reading, settings)?.data,
             };
             let others = data.train.len() + data.valid.len();
             let (images, class_names, part) = (data.test, data.class_names, MeasuredPart::Test);
             (EvaluationData { images, class_names, part, others, warnings: Vec::new() }, data.max_value)
         }
-        DataArgument::Own(path) => (load_own_for_evaluation(path, size, trained_on, settings.seed)?, u8::MAX),
+        DataArgument::Own(path) => (load_own_for_evaluation(path, size, trained_on, reading, settings.seed)?, u8::MAX),
     };
     data.images = with_shape(data.images, stored_max_value, shape.channels, max_value);
     Ok(data)
@@ -87,28 +89,36 @@ fn load_own_for_evaluation(
     path: &Path,
     size: ImageSize,
     trained_on: Option<&str>,
+    reading: &Reading,
     seed: u64,
 ) -> Result<EvaluationData, DataError> {
-    let mut findings = Findings::default();
+    let mut findings = if reading.skip_bad { Findings::skipping() } else { Findings::default() };
     let (folder, known_part) = match lone_split(path) {
         Some((part, folder)) => (folder, Some(part)),
         None => (path.to_owned(), None),
     };
-    let examples = read(&folder, Some(size), &mut findings);
+    let examples = read(&folder, Some(size), reading, &mut findings);
+    findings.judge_skipped(path, examples.as_ref().map_or(0, |examples| examples.examples.len()));
     let examples = match examples {
         Some(examples) if findings.problems.is_empty() && !examples.examples.is_empty() => examples,
         _ => {
             if findings.problems.is_empty() {
                 findings.problem(path, "expected labelled images, found none");
             }
-            return Err(DataError::Unusable { path: path.to_owned(), problems: findings.problems });
+            let problem_count = findings.problem_count();
+            return Err(DataError::Unusable { path: path.to_owned(), problems: findings.problems, problem_count });
         }
     };
     let warnings = findings.warnings;
     if let Some(expected) = trained_on {
         // What is said of this division was said when the model was trained.
-        let divided = division::divide(examples.clone(), path, seed, &mut Findings::default());
-        if let Some(data) = divided.filter(|data| data.fingerprint == expected && !data.test.is_empty()) {
+        // Models of studies of older versions were trained on splits that were drawn otherwise.
+        let divided = [false, true].into_iter().find_map(|first_rules| {
+            let rules = Drawn { first_rules, stored: None, seed };
+            let (data, _) = division::divide(examples.clone(), path, &rules, &mut Findings::default())?;
+            Some(data).filter(|data| data.fingerprint == expected && !data.test.is_empty())
+        });
+        if let Some(data) = divided {
             let others = data.train.len() + data.valid.len();
             let drawn = examples.examples.iter().all(|example| example.split != Some(Split::Test));
             let part = if drawn { MeasuredPart::KeptFromTraining } else { MeasuredPart::Test };
@@ -213,7 +223,15 @@ mod tests {
 
     fn load(path: &Path, trained_on: Option<&str>) -> Result<EvaluationData, DataError> {
         let settings = SplitSettings { valid_images: None, seed: DEFAULT_SPLIT_SEED };
-        load_for_evaluation(&DataArgument::Own(path.into()), Path::new(""), SHAPE, 255, trained_on, &settings)
+        load_for_evaluation(
+            &DataArgument::Own(path.into()),
+            Path::new(""),
+            SHAPE,
+            255,
+            trained_on,
+            &Reading::default(),
+            &settings,
+        )
     }
 
     #[test]
@@ -237,7 +255,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         write(root, &["cat", "dog"], 20);
-        let trained = load_own(root, Some(ImageSize::new(8, 8).unwrap()), DEFAULT_SPLIT_SEED).unwrap().data;
+        let trained =
+            load_own(root, Some(ImageSize::new(8, 8).unwrap()), &Reading::default(), DEFAULT_SPLIT_SEED).unwrap().data;
         let data = load(root, Some(&trained.fingerprint)).unwrap();
         assert_eq!((data.part, data.others), (MeasuredPart::KeptFromTraining, 34));
         assert_eq!(data.images.labels, trained.test.labels);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use image::ImageFormat;
-use metaqnn_data::{DataError, load_own};
+use metaqnn_data::{DataError, Reading, load_own};
 use proptest::prelude::*;
 
 use crate::made::{cats_and_dogs, colour, encoded, npy, npz, pixel_table, twelve, twelve_labels, write};
@@ -76,7 +76,7 @@ static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
 fn read(root: &Path, name: &str, bytes: &[u8]) {
     let file = write(&root.join(name), bytes);
     let data = if name.starts_with("cat/") { root } else { &file };
-    match load_own(data, None, 1) {
+    match load_own(data, None, &Reading::default(), 1) {
         Ok(loaded) => assert!(!loaded.data.train.is_empty()),
         Err(DataError::Unusable { problems, .. }) => {
             assert!(!problems.is_empty(), "{name}: nothing is said");

@@ -35,6 +35,8 @@ fn pool(folder: &Path, script: &str, workers: usize) -> WorkerPool {
     let setup = WorkerSetup {
         data: "digits".into(),
         data_dir: String::new(),
+        reading: "{}".into(),
+        data_fingerprint: "0".into(),
         image_size: "8x8".into(),
         settings: "a = 1\n".into(),
     };

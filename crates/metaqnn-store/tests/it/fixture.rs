@@ -22,7 +22,8 @@ pub(crate) fn fixture(schema: u32) -> PathBuf {
 fn make_the_fixture() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.study");
-    let mut study = StudyFile::create(&path, &samples::header()).unwrap();
+    let data = samples::data_reading();
+    let mut study = StudyFile::create_of_data(&path, &samples::header(), Some(&data)).unwrap();
     samples::fill(&mut study);
     study.close().unwrap();
     assert!(!fixture(SCHEMA_VERSION).exists(), "a fixture is made once: what it holds is what was written then");
@@ -39,6 +40,8 @@ fn studies_of_every_schema_are_read() {
         let mut study = StudyFile::open(&path).unwrap();
         assert_eq!(study.header().unwrap(), samples::header());
         assert_eq!(log(&study), expected);
+        // It came with schema 10.
+        assert_eq!(study.reader().data_reading().unwrap(), (schema >= 10).then(samples::data_reading));
         assert_eq!(study.run_seconds().unwrap(), 12.5);
         // They came with schema 2.
         assert_eq!(study.raised_limits().unwrap(), (schema >= 2).then(samples::raised_limits));

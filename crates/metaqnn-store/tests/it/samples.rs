@@ -2,8 +2,9 @@
 
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::study::{
-    Accuracy, CandidateRecord, CurvePoint, EnsembleRecord, Evaluation, EventKind, EventRecord, Failure, FinalRecord,
-    Outcome, PlannedTraining, PruneReason, RaisedLimits, StudyHeader, Transition, TrialNumber, TrialRecord,
+    Accuracy, CandidateRecord, CurvePoint, DataReading, EnsembleRecord, Evaluation, EventKind, EventRecord, Failure,
+    FinalRecord, Outcome, PlannedTraining, PruneReason, RaisedLimits, StudyHeader, Transition, TrialNumber,
+    TrialRecord,
 };
 use metaqnn_store::StudyFile;
 
@@ -19,6 +20,10 @@ pub(crate) fn header() -> StudyHeader {
         input: MapShape::new(3, 32, 48),
         class_names: vec!["cat".into(), "dog, \"big\"".into(), String::new()],
     }
+}
+
+pub(crate) fn data_reading() -> DataReading {
+    DataReading { reading: r#"{"rules":"current"}"#.into(), image_splits: (0..42).collect() }
 }
 
 /// The event in which a trial, complete, ended; the architecture is the trial's own.

@@ -9,7 +9,7 @@ use crate::samples;
 fn what_is_stored_cannot_be_changed_by_sql() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.study");
-    let mut study = StudyFile::create(&path, &samples::header()).unwrap();
+    let mut study = StudyFile::create_of_data(&path, &samples::header(), Some(&samples::data_reading())).unwrap();
     samples::fill(&mut study);
     let before = crate::storage_contract::log(&study);
     study.close().unwrap();
@@ -43,6 +43,9 @@ fn what_is_stored_cannot_be_changed_by_sql() {
         ("INSERT OR REPLACE INTO raised_limits VALUES (1, 0, 1, 1.0)", "what a run was told never changes"),
         ("UPDATE study SET seed = '1'", "what a study says of itself never changes"),
         ("DELETE FROM study", "what a study says of itself never changes"),
+        ("UPDATE data_reading SET reading = ''", "what a study says of itself never changes"),
+        ("DELETE FROM data_reading", "what a study says of itself never changes"),
+        ("INSERT OR REPLACE INTO data_reading SELECT * FROM data_reading", "what a study says of itself never changes"),
         ("INSERT OR REPLACE INTO study SELECT * FROM study", "what a study says of itself never changes"),
     ];
     connection.pragma_update(None, "foreign_keys", true).unwrap();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use metaqnn_export::Format;
 
-use super::StudyDataArguments;
 use super::time::parse_seconds;
+use super::{ReadingArguments, StudyDataArguments};
 
 #[derive(Args)]
 pub(crate) struct FinalArguments {
@@ -85,6 +85,8 @@ pub(crate) struct EvaluateArguments {
     /// digits, mnist, fashion-mnist, cifar10, cifar100, svhn, or the path of your own images: a folder of class folders, a .csv,
     /// .npy or .npz file.
     pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
     /// The result as JSON on standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -180,7 +180,7 @@ pub(super) const CASES: &[Case] = &[
     Case { what: "a text with the name of an image", make: |root| pets_with(root, "a cat"), command: CHECK },
     Case {
         what: "a format that is not read",
-        make: |root| pets_with(root, b"II*\0\x08\0\0\0\0\0\0\0"),
+        make: |root| pets_with(root, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
         command: CHECK,
     },
     Case { what: "an empty file", make: |root| pets_with(root, ""), command: CHECK },
@@ -202,7 +202,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         what: "a table without labels",
-        make: |root| write(root.join("t.csv"), "file,colour\na.png,red\n"),
+        make: |root| write(root.join("t.csv"), "file,colour,size\na.png,red,3\n"),
         command: "search t.csv",
     },
     Case {
@@ -264,7 +264,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         what: "an array of other dimensions",
-        make: |root| arrays(root, Some(npy("|u1", "(12, 16)", [7; 192])), None),
+        make: |root| arrays(root, Some(npy("|u1", "(12, 15)", [7; 180])), None),
         command: "search arrays",
     },
     Case {
