@@ -258,7 +258,8 @@ mod tests {
         let trained =
             load_own(root, Some(ImageSize::new(8, 8).unwrap()), &Reading::default(), DEFAULT_SPLIT_SEED).unwrap().data;
         let data = load(root, Some(&trained.fingerprint)).unwrap();
-        assert_eq!((data.part, data.others), (MeasuredPart::KeptFromTraining, 34));
+        let others = trained.train.len() + trained.valid.len();
+        assert_eq!((data.part, data.others), (MeasuredPart::KeptFromTraining, others));
         assert_eq!(data.images.labels, trained.test.labels);
         assert_eq!(load(root, Some("another")).unwrap().part, MeasuredPart::All);
     }
