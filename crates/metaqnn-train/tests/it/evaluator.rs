@@ -220,7 +220,11 @@ fn the_final_training_gives_the_weights_that_were_scored() {
         metaqnn_core::graph::Graph::new(&final_job.architecture, map_shape(data.shape()), settings.network_options())
             .unwrap();
     let device = parse_device("cpu").unwrap();
-    let mut learner = Learner::with_weights(&graph, &settings, &device, &result.weights, 0).unwrap();
+    // The preparation of images is kept with them.
+    let kept = safetensors::SafeTensors::deserialize(&result.weights).unwrap();
+    let of_network = kept.iter().filter(|(name, _)| !name.starts_with("preparation"));
+    let weights = safetensors::serialize(of_network, None).unwrap();
+    let mut learner = Learner::with_weights(&graph, &settings, &device, &weights, 0).unwrap();
     let predictions = learner.predict(&data.test, &normalizer(&data, &settings));
     assert_eq!(predictions.accuracy(&data.test.labels).value(), result.test_accuracy);
     assert_eq!(result.test_images, data.test.len() as u64);

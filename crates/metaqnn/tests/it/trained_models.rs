@@ -28,6 +28,14 @@ fn write(path: PathBuf, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Test images that are drawn from `data`: the draw is by the images.
+fn test_images(root: &Path, data: &str) -> u64 {
+    let counts = lines(&metaqnn_in(root, &["data", "check", data, "--json"])).remove(0);
+    let drawn = counts["total"]["test"].as_u64().unwrap();
+    assert!(drawn > 0, "{counts}");
+    drawn
+}
+
 /// `images` of each of the first `classes` in `folder`, beginning with that number.
 fn write_classes(folder: &Path, classes: usize, images: u8, first: u8) {
     for (name, colour) in &CLASSES[..classes] {
@@ -122,12 +130,14 @@ fn new_images_are_measured_all_and_it_is_said_which() {
     assert!(said.starts_with("split: all 15 test images\n"), "{said}");
 
     // The very data of the training: only what was kept from it, as it was scored.
+    let kept = test_images(root, "moved/colours");
     let value = evaluated(root, "moved/colours");
-    assert_eq!((&value["images"], &value["measured"]), (&9.into(), &"kept-from-training".into()), "{value}");
+    assert_eq!((&value["images"], &value["measured"]), (&kept.into(), &"kept-from-training".into()), "{value}");
     let scored = &lines(&metaqnn_in(root, &["top", "a.study", "--json"]))[0][0]["test_accuracy"];
     assert_eq!(&value["accuracy"], scored);
     let (_, said, _) = run(root, &["evaluate", "a.study", "moved/colours"]);
-    assert!(said.contains("so only the 9 test images kept from the training are measured"), "{said}");
+    let measured = format!("so only the {kept} test images kept from the training are measured");
+    assert!(said.contains(&measured), "{said}");
 
     write(root.join("two/pink/1.bmp"), &bmp([200, 150, 250], 1));
     let (status, _, said) = run(root, &["evaluate", "model", "two"]);
@@ -174,7 +184,7 @@ fn names_cannot_speak_to_the_terminal() {
     // Nor where an error names them.
     let (status, _, said) = run(root, &["predict", "model", "gone\x1b[31m.bmp"]);
     assert_eq!(status, 1);
-    assert!(said.contains("gone\\u001b[31m.bmp") && !said.contains('\x1b'), "{said}");
+    assert!(said.contains(r"gone\u{1b}[31m.bmp") && !said.contains('\x1b'), "{said}");
     // What is no Unicode has an answer as well.
     use std::os::unix::ffi::OsStrExt;
     let name = std::ffi::OsStr::from_bytes(b"\xff.bmp");
@@ -207,7 +217,7 @@ fn a_study_without_its_data_predicts_and_exports() {
     // Where they are now can be said, and then the test images are there to compare.
     let export = ["export", "a.study", "--data", "moved/colours", "--out", "third", "--python", "/no/python", "--json"];
     let output = metaqnn_in(root, &export);
-    assert_eq!(lines(&output)[0]["verification"][0]["images"], 9);
+    assert_eq!(lines(&output)[0]["verification"][0]["images"], test_images(root, "moved/colours"));
     assert!(output.stderr.is_empty(), "{output:?}");
     // A model that is given away does not tell where its data lay.
     for file in ["README.md", "model.json", "verification.json"] {
