@@ -30,7 +30,7 @@ fuzz_target!(|text: &str| {
 fn check(text: &str) {
     match Settings::from_toml(text) {
         Ok(settings) => {
-            let _ = settings.microseconds_within_budget(60_000, 2, 1.5, 100);
+            let _ = settings.budget_limits_networks();
         }
         Err(error) => demand_words(&error),
     }
