@@ -6,8 +6,10 @@
 mod learner;
 mod network;
 
+#[cfg(feature = "gpu")]
+use burn::tensor::DeviceType;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, DeviceType, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_data::{LabelledImages, Normalizer};
 

@@ -11,7 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::settings::plain;
 
 #[cfg(feature = "burn")]
-mod burn;
+mod beside_burn;
 
 const STEPS: usize = 3;
 const BATCH: usize = 9;
