@@ -31,6 +31,11 @@ fn searched_with(study: &Path, settings: &[&str]) {
     let (name, folder) = data();
     let small = [
         "space.convolution.kernel_sizes=[1, 3, 5]",
+        // Networks that learn something in as few steps.
+        "search.first_networks=[]",
+        "space.max_layers=8",
+        "space.follows.C=[\"C\", \"P\", \"FC\"]",
+        "space.follows.P=[\"C\", \"FC\", \"SM\"]",
         "training.train_images=300",
         "limits.mflops=2",
         "training.epochs=1",
