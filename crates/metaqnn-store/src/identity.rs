@@ -69,6 +69,7 @@ mod linux {
     use std::fs::{File, OpenOptions};
     use std::path::Path;
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use nix::errno::Errno;
     use nix::fcntl::{FcntlArg, fcntl};
@@ -79,6 +80,10 @@ mod linux {
 
     /// Far behind the bytes that SQLite locks, which begin at 1 GiB.
     const LOCKED_BYTE: libc::off_t = 0x7fff_ffff_ffff_fff0;
+
+    /// How often, and after what pause, a lock that is taken is asked for again.
+    const PATIENCE: u32 = 15;
+    const PAUSE: Duration = Duration::from_millis(20);
 
     /// The files that this process holds. They must not even be opened a second time: see [`HeldFile::take`](super::HeldFile::take).
     static HELD: Mutex<Option<HashSet<Identity>>> = Mutex::new(None);
@@ -109,7 +114,16 @@ mod linux {
                 l_len: 1,
                 l_pid: 0,
             };
-            match fcntl(&file, FcntlArg::F_OFD_SETLK(&range)) {
+            // A process that another thread is just starting has a copy of every open file, and with it the lock, until it becomes its program.
+            let mut taken = fcntl(&file, FcntlArg::F_OFD_SETLK(&range));
+            for _ in 0..PATIENCE {
+                if !matches!(taken, Err(Errno::EAGAIN | Errno::EACCES)) {
+                    break;
+                }
+                std::thread::sleep(PAUSE);
+                taken = fcntl(&file, FcntlArg::F_OFD_SETLK(&range));
+            }
+            match taken {
                 Ok(_) => {
                     held.insert(identity);
                     Ok(Some(FileLock { identity, _file: file }))
