@@ -3,8 +3,9 @@
 //! metaqnn designs convolutional networks by Q-learning (Baker et al., "Designing Neural Network Architectures using
 //! Reinforcement Learning", ICLR 2017). The rooms, in reading order:
 //!
+//! - [`shape`], [`operation`]: the operations of networks, each with its shapes, tensors and costs in a file of its own.
+//! - [`graph`]: a network as shape-checked operations with parameters, FLOPs and memory.
 //! - [`space`]: which layers there are, which may follow which, and the notation of architectures.
-//! - [`graph`]: an architecture as shape-checked operations with parameters, FLOPs and memory; the one home of shape rules.
 //! - [`agent`]: Q-learning, the model of the reward and the rivals, over any [`DecisionProcess`](agent::DecisionProcess).
 //! - [`early_stopping`]: which trainings are stopped before their end, by predicted accuracy or by rank.
 //! - [`benchmark`]: agents against known rewards, and early stopping on recorded curves, without training.
@@ -20,7 +21,9 @@ pub mod benchmark;
 mod cholesky;
 pub mod early_stopping;
 pub mod graph;
+pub mod operation;
 pub mod ports;
 pub mod settings;
+pub mod shape;
 pub mod space;
 pub mod study;

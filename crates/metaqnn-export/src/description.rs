@@ -1,6 +1,7 @@
 //! `model.json`: what a model is, but for its numbers.
 
-use metaqnn_core::graph::{Graph, MapShape, NetworkOptions, Operation};
+use metaqnn_core::graph::{Graph, MapShape, NetworkOptions, Node};
+use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
 use metaqnn_core::space::Architecture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -105,28 +106,32 @@ impl Description {
 
 /// The layers of a graph, with the names that their tensors begin with.
 fn layers(graph: &Graph) -> Vec<Value> {
-    let layer = |node: &metaqnn_core::graph::Node| {
+    let layer = |node: &Node| {
         let mut layer = match node.operation {
-            Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => json!({
-                "operation": "convolution", "in_channels": in_channels, "out_channels": out_channels,
-                "kernel_size": kernel_size, "stride": stride, "padding": (kernel_size - 1) / 2, "bias": bias,
-            }),
-            Operation::BatchNorm { channels } => {
-                json!({ "operation": "batch-normalization", "channels": channels, "epsilon": 1e-5 })
+            Operation::Convolution(convolution) => {
+                let Convolution { in_channels, out_channels, kernel_size, stride, bias } = convolution;
+                json!({
+                    "operation": "convolution", "in_channels": in_channels, "out_channels": out_channels,
+                    "kernel_size": kernel_size, "stride": stride, "padding": convolution.padding(), "bias": bias,
+                })
             }
-            Operation::Relu => json!({ "operation": "relu" }),
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::BatchNorm(BatchNorm { channels }) => {
+                json!({ "operation": "batch-normalization", "channels": channels, "epsilon": BatchNorm::EPSILON })
+            }
+            Operation::Relu(_) => json!({ "operation": "relu" }),
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 json!({ "operation": "max-pool", "kernel_size": kernel_size, "stride": stride, "padding": 0 })
             }
-            Operation::Dropout { .. } => return None,
-            Operation::Flatten => json!({ "operation": "flatten" }),
-            Operation::Linear { inputs, outputs, bias } => {
+            Operation::Dropout(_) => return None,
+            Operation::Flatten(_) => json!({ "operation": "flatten" }),
+            Operation::Linear(Linear { inputs, outputs, bias }) => {
                 json!({ "operation": "linear", "inputs": inputs, "outputs": outputs, "bias": bias })
             }
-            Operation::GlobalAverage => json!({ "operation": "global-average-pool" }),
+            Operation::GlobalAverage(_) => json!({ "operation": "global-average-pool" }),
         };
         layer["name"] = json!(node.name);
-        layer["output"] = json!([node.output.channels, node.output.height, node.output.width]);
+        let MapShape { channels, height, width } = node.output.map();
+        layer["output"] = json!([channels, height, width]);
         Some(layer)
     };
     graph.nodes().iter().filter_map(layer).collect()

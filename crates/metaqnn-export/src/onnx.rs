@@ -9,7 +9,8 @@ mod generated;
 mod graph_builder;
 mod normalization;
 
-use metaqnn_core::graph::{MapShape, Operation};
+use metaqnn_core::graph::MapShape;
+use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
 use prost::Message;
 use serde_json::json;
 
@@ -23,9 +24,6 @@ pub(crate) const INPUT: &str = "images";
 
 /// Name of the output of shape batch × classes that sums to 1 over the classes.
 pub(crate) const PROBABILITIES: &str = "probabilities";
-
-/// What batch normalization adds to the variance, as in training.
-pub(crate) const BATCH_NORM_EPSILON: f32 = 1e-5;
 
 /// The operator set that is written for.
 const OPERATOR_SET: i64 = 17;
@@ -108,10 +106,11 @@ fn add_network(
         let weight = |field: &str| format!("{prefix}{}.{field}", node.name);
         let sides = |n: u32| Attribute::Wholes(vec![i64::from(n); 2]);
         match node.operation {
-            Operation::Convolution { kernel_size, stride, bias, .. } => {
+            Operation::Convolution(convolution) => {
+                let Convolution { kernel_size, stride, bias, .. } = convolution;
                 let mut inputs = vec![value, weight("weight")];
                 inputs.extend(bias.then(|| weight("bias")));
-                let padding = i64::from((kernel_size - 1) / 2);
+                let padding = i64::from(convolution.padding());
                 let attributes = vec![
                     ("kernel_shape", sides(kernel_size)),
                     ("pads", Attribute::Wholes(vec![padding; 4])),
@@ -119,26 +118,26 @@ fn add_network(
                 ];
                 graph.node("Conv", &inputs, &result, attributes);
             }
-            Operation::BatchNorm { .. } => {
+            Operation::BatchNorm(_) => {
                 let fields = ["weight", "bias", "running_mean", "running_var"].map(weight);
                 let inputs: Vec<String> = std::iter::once(value).chain(fields).collect();
-                let epsilon = vec![("epsilon", Attribute::Real(BATCH_NORM_EPSILON))];
+                let epsilon = vec![("epsilon", Attribute::Real(BatchNorm::EPSILON as f32))];
                 graph.node("BatchNormalization", &inputs, &result, epsilon);
             }
-            Operation::Relu => graph.node("Relu", &[value], &result, vec![]),
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::Relu(_) => graph.node("Relu", &[value], &result, vec![]),
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let attributes = vec![("kernel_shape", sides(kernel_size)), ("strides", sides(stride))];
                 graph.node("MaxPool", &[value], &result, attributes);
             }
             // Of training alone. No graph ends in it.
-            Operation::Dropout { .. } => continue,
-            Operation::Flatten => graph.node("Flatten", &[value], &result, vec![("axis", Attribute::Whole(1))]),
-            Operation::Linear { bias, .. } => {
+            Operation::Dropout(_) => continue,
+            Operation::Flatten(_) => graph.node("Flatten", &[value], &result, vec![("axis", Attribute::Whole(1))]),
+            Operation::Linear(Linear { bias, .. }) => {
                 let mut inputs = vec![value, weight("weight")];
                 inputs.extend(bias.then(|| weight("bias")));
                 graph.node("Gemm", &inputs, &result, vec![("transB", Attribute::Whole(1))]);
             }
-            Operation::GlobalAverage => {
+            Operation::GlobalAverage(_) => {
                 let maps = format!("{prefix}{}.maps", node.name);
                 graph.node("GlobalAveragePool", &[value], &maps, vec![]);
                 graph.node("Flatten", &[maps], &result, vec![("axis", Attribute::Whole(1))]);

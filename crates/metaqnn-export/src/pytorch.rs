@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use metaqnn_core::graph::{MapShape, Operation};
+use metaqnn_core::graph::{MapShape, Shape};
+use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
 use serde_json::json;
 
 use crate::model::{Model, TrainedNetwork};
@@ -70,31 +71,35 @@ fn network_class(network: &TrainedNetwork, number: usize) -> String {
         let python = |flag: bool| if flag { "True" } else { "False" };
         let mut layer = None;
         let step = match node.operation {
-            Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => {
-                let padding = (kernel_size - 1) / 2;
+            Operation::Convolution(convolution) => {
+                let Convolution { in_channels, out_channels, kernel_size, stride, bias } = convolution;
+                let padding = convolution.padding();
                 layer = Some(format!(
                     "nn.Conv2d({in_channels}, {out_channels}, {kernel_size}, stride={stride}, padding={padding}, bias={})",
                     python(bias)
                 ));
                 format!("self.{name}(x)")
             }
-            Operation::BatchNorm { channels } => {
-                let kind = if node.input.height == 1 && is_flat(network, name) { "BatchNorm1d" } else { "BatchNorm2d" };
+            Operation::BatchNorm(BatchNorm { channels }) => {
+                let kind = match node.output {
+                    Shape::Vector(_) => "BatchNorm1d",
+                    Shape::Map(_) => "BatchNorm2d",
+                };
                 layer = Some(format!("nn.{kind}({channels})"));
                 format!("self.{name}(x)")
             }
-            Operation::Linear { inputs, outputs, bias } => {
+            Operation::Linear(Linear { inputs, outputs, bias }) => {
                 layer = Some(format!("nn.Linear({inputs}, {outputs}, bias={})", python(bias)));
                 format!("self.{name}(x)")
             }
-            Operation::Relu => "functional.relu(x)".to_owned(),
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::Relu(_) => "functional.relu(x)".to_owned(),
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 format!("functional.max_pool2d(x, {kernel_size}, stride={stride})")
             }
-            Operation::Flatten => "x.flatten(1)".to_owned(),
-            Operation::GlobalAverage => "x.mean(dim=(2, 3))".to_owned(),
+            Operation::Flatten(_) => "x.flatten(1)".to_owned(),
+            Operation::GlobalAverage(_) => "x.mean(dim=(2, 3))".to_owned(),
             // The trained network has none.
-            Operation::Dropout { .. } => continue,
+            Operation::Dropout(_) => continue,
         };
         // Writing to a string cannot fail.
         if let Some(layer) = layer {
@@ -106,12 +111,6 @@ fn network_class(network: &TrainedNetwork, number: usize) -> String {
         "class Network{number}(nn.Module):\n    \"\"\"{}\"\"\"\n\n    def __init__(self):\n        super().__init__()\n{layers}\n    def forward(self, x):\n{steps}        return x\n\n\n",
         network.architecture()
     )
-}
-
-/// Whether the node of that name comes after the feature maps were flattened.
-fn is_flat(network: &TrainedNetwork, name: &str) -> bool {
-    let before = network.graph().nodes().iter().take_while(|node| node.name != name);
-    before.into_iter().any(|node| node.operation == Operation::Flatten)
 }
 
 fn preparation_class(model: &Model) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metaqnn_core::graph::{Graph, Operation};
+use metaqnn_core::graph::Graph;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
@@ -119,35 +119,11 @@ impl Weights {
 
 /// Names and shapes of the tensors of a network, in the order of its layers.
 pub fn weight_shapes(graph: &Graph) -> Vec<(String, Vec<usize>)> {
-    let mut shapes = Vec::new();
-    for node in graph.nodes() {
-        let mut add = |field: &str, shape: Vec<usize>| shapes.push((format!("{}.{field}", node.name), shape));
-        match node.operation {
-            Operation::Convolution { in_channels, out_channels, kernel_size, bias, .. } => {
-                add("weight", [out_channels, in_channels, kernel_size, kernel_size].map(|n| n as usize).to_vec());
-                if bias {
-                    add("bias", vec![out_channels as usize]);
-                }
-            }
-            Operation::Linear { inputs, outputs, bias } => {
-                add("weight", vec![outputs as usize, inputs as usize]);
-                if bias {
-                    add("bias", vec![outputs as usize]);
-                }
-            }
-            Operation::BatchNorm { channels } => {
-                for field in ["weight", "bias", "running_mean", "running_var"] {
-                    add(field, vec![channels as usize]);
-                }
-            }
-            Operation::Relu
-            | Operation::MaxPool { .. }
-            | Operation::Dropout { .. }
-            | Operation::Flatten
-            | Operation::GlobalAverage => {}
-        }
-    }
-    shapes
+    let tensors = graph
+        .nodes()
+        .iter()
+        .flat_map(|node| node.operation.tensors().into_iter().map(|tensor| (tensor.name(&node.name), tensor.shape)));
+    tensors.collect()
 }
 
 /// What the format's reader found, in words of users.

@@ -65,9 +65,9 @@ fn blocks(architecture: &Architecture, graph: &Graph) -> Vec<Block> {
             Some(layer) => (class(layer.kind()), layer.to_string()),
             None => (class(LayerKind::Softmax), "SM".into()),
         };
-        let params = nodes().map(|node| node.params()).sum();
-        let flops = nodes().map(|node| node.flops()).sum();
-        blocks.push(Block { class, name, shape: last.output, params, flops });
+        let params = nodes().map(|node| node.costs.params).sum();
+        let flops = nodes().map(|node| node.costs.flops).sum();
+        blocks.push(Block { class, name, shape: last.output.map(), params, flops });
     }
     blocks
 }

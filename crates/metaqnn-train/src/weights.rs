@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use metaqnn_core::operation::{Init, TensorSpec};
 use rand::Rng;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
@@ -62,33 +63,29 @@ pub(crate) trait InitialWeights {
     /// Why there is no such tensor.
     type Error;
 
-    /// The tensor of this name and shape, the shape being that of PyTorch: OIHW, outputs × inputs, channels.
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error>;
+    /// This tensor of the node of that name.
+    fn tensor(&mut self, node: &str, tensor: &TensorSpec) -> Result<Vec<f32>, Self::Error>;
 
     /// Called after the last tensor was taken.
     fn end(&self) -> Result<(), Self::Error>;
 }
 
-/// Fresh ones: weights Glorot uniform, drawn from this generator; scales and variances 1; biases, shifts and means 0.
+/// Fresh ones, drawn from this generator where they are not all the same.
 pub(crate) struct Drawn<'a, R: ?Sized>(pub(crate) &'a mut R);
 
 impl<R: Rng + ?Sized> InitialWeights for Drawn<'_, R> {
     type Error = Infallible;
 
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Infallible> {
-        Ok(match *shape {
-            [outputs, inputs, height, width] => {
-                let taps = height * width;
-                glorot_uniform(outputs * inputs * taps, inputs * taps, outputs * taps, self.0)
+    fn tensor(&mut self, _: &str, tensor: &TensorSpec) -> Result<Vec<f32>, Infallible> {
+        let n = tensor.shape.iter().product();
+        Ok(match (tensor.init, tensor.shape.as_slice()) {
+            (Init::Zeros, _) => vec![0.0; n],
+            (Init::Ones, _) => vec![1.0; n],
+            // Of matrices the values are drawn input by input, so that a seed gives the weights that it always gave.
+            (Init::Glorot { fan_in, fan_out }, &[outputs, inputs]) => {
+                transposed(&glorot_uniform(n, fan_in, fan_out, self.0), inputs, outputs)
             }
-            [outputs, inputs] => {
-                let values = glorot_uniform(inputs * outputs, inputs, outputs, self.0);
-                transposed(&values, inputs, outputs)
-            }
-            _ => {
-                let is_factor = name.ends_with(".weight") || name.ends_with(".running_var");
-                vec![if is_factor { 1.0 } else { 0.0 }; shape.iter().product()]
-            }
+            (Init::Glorot { fan_in, fan_out }, _) => glorot_uniform(n, fan_in, fan_out, self.0),
         })
     }
 
@@ -113,13 +110,14 @@ impl<'a> Stored<'a> {
 impl InitialWeights for Stored<'_> {
     type Error = WeightsError;
 
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        let view = self.tensors.tensor(name)?;
-        if view.dtype() != Dtype::F32 || view.shape() != shape {
+    fn tensor(&mut self, node: &str, tensor: &TensorSpec) -> Result<Vec<f32>, WeightsError> {
+        let name = tensor.name(node);
+        let view = self.tensors.tensor(&name)?;
+        if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
             let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());
-            return Err(WeightsError::Mismatch { name: name.to_owned(), expected: shape.to_vec(), found });
+            return Err(WeightsError::Mismatch { name, expected: tensor.shape.clone(), found });
         }
-        self.taken.push(name.to_owned());
+        self.taken.push(name);
         let (values, _) = view.data().as_chunks::<4>();
         Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
     }

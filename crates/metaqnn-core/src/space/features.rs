@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::architecture::Architecture;
 use super::layer::Layer;
 use crate::agent::Feature;
-use crate::graph::{Graph, MapShape, NetworkOptions, Node, Operation};
+use crate::graph::{Graph, MapShape, NetworkOptions, Node};
+use crate::operation::{Convolution, Linear, MaxPool, Operation};
 
 /// Stages, parted by what shrinks the feature map, that are told apart; later ones count as the last.
 const STAGES: usize = 3;
@@ -78,20 +79,21 @@ impl Features {
         let log = |value: u64| (1.0 + value as f64).log2();
         self.set("params", log(graph.weights()));
         self.set("flops", log(graph.flops()));
-        self.set("largest layer", log(graph.nodes().iter().map(Node::weights).max().unwrap_or(0)));
-        let is_convolution = |node: &&Node| matches!(node.operation, Operation::Convolution { .. });
-        let convolutions: u64 = graph.nodes().iter().filter(is_convolution).map(Node::weights).sum();
+        self.set("largest layer", log(graph.nodes().iter().map(|node| node.costs.weights).max().unwrap_or(0)));
+        let is_convolution = |node: &&Node| matches!(node.operation, Operation::Convolution(_));
+        let convolutions: u64 = graph.nodes().iter().filter(is_convolution).map(|node| node.costs.weights).sum();
         self.set("convolution params", log(convolutions));
         self.set("linear params", log(graph.weights().saturating_sub(convolutions)));
         let full = graph.input().height;
-        let at_full_size = graph.nodes().iter().filter(|node| node.output.height == full).map(Node::flops).sum::<u64>();
+        let of_full_size = graph.nodes().iter().filter(|node| node.output.map().height == full);
+        let at_full_size = of_full_size.map(|node| node.costs.flops).sum::<u64>();
         self.set("flops at full size", at_full_size as f64 / graph.flops().max(1) as f64);
         // Where the feature map ends.
         let body = graph.nodes().iter().rfind(|node| {
-            matches!(node.operation, Operation::Relu | Operation::MaxPool { .. })
-                && node.output.height * node.output.width > 1
+            let MapShape { height, width, .. } = node.output.map();
+            matches!(node.operation, Operation::Relu(_) | Operation::MaxPool(_)) && height * width > 1
         });
-        let end = body.map_or(graph.input(), |node| node.output);
+        let end = body.map_or(graph.input(), |node| node.output.map());
         self.set("last side", f64::from(end.height).log2());
         self.set("last channels", f64::from(end.channels).log2());
         self.set("last values", (end.values() as f64).log2());
@@ -111,7 +113,7 @@ impl Features {
         let body = graph.nodes().iter().take_while(|node| !node.name.starts_with("gap"));
         for node in body {
             match node.operation {
-                Operation::Convolution { in_channels, out_channels, kernel_size, stride, .. } => {
+                Operation::Convolution(Convolution { in_channels, out_channels, kernel_size, stride, .. }) => {
                     let (inputs, outputs, kernel) =
                         (f64::from(in_channels), f64::from(out_channels), f64::from(kernel_size));
                     let width = outputs.log2();
@@ -144,7 +146,7 @@ impl Features {
                         jump *= f64::from(stride);
                     }
                 }
-                Operation::MaxPool { kernel_size, stride } => {
+                Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                     if stage == 0 {
                         self.set("field before pool", field);
                     }
@@ -153,13 +155,17 @@ impl Features {
                     stage = (stage + 1).min(STAGES - 1);
                     (run, pointwise_run) = (0, 0);
                 }
-                Operation::Linear { inputs, outputs, .. } => {
+                Operation::Linear(Linear { inputs, outputs, .. }) => {
                     let (inputs, outputs) = (f64::from(inputs), f64::from(outputs));
                     if node.name.starts_with("fc") {
                         gain += (2.0 * inputs / (inputs + outputs)).log2();
                     }
                 }
-                _ => {}
+                Operation::BatchNorm(_)
+                | Operation::Relu(_)
+                | Operation::Dropout(_)
+                | Operation::Flatten(_)
+                | Operation::GlobalAverage(_) => {}
             }
         }
         self.set("field", field);

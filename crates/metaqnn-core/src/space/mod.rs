@@ -2,6 +2,7 @@
 
 mod architecture;
 mod count;
+mod expansion;
 mod features;
 mod layer;
 mod search_space;

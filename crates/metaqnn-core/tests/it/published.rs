@@ -50,7 +50,8 @@ fn every_published_number_of_parameters_follows_from_the_graph() {
     for network in published() {
         let architecture = &network.architecture;
         let graph = Graph::new(architecture, COLOUR_32, options).unwrap();
-        let softmax: u64 = graph.nodes().iter().filter(|node| node.name == "softmax").map(|node| node.weights()).sum();
+        let softmax: u64 =
+            graph.nodes().iter().filter(|node| node.name == "softmax").map(|node| node.costs.weights).sum();
         // The authors counted a terminal layer as a copy of the one before it.
         let copied = match architecture.layers().last() {
             Some(&Layer::Convolution { out_channels, kernel_size, .. }) => {

@@ -1,6 +1,7 @@
 //! A model as plain loops in 64 bits: what every format must answer.
 
-use metaqnn_core::graph::{Graph, MapShape, Operation};
+use metaqnn_core::graph::{Graph, MapShape};
+use metaqnn_core::operation::{Convolution, Linear, MaxPool, Operation};
 use metaqnn_export::{Model, Normalization, Preparation, Weights};
 
 /// The logits of each network for pixels as stored, NCHW.
@@ -69,11 +70,12 @@ fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
             let tensor = weights.get(&format!("{}.{field}", node.name)).unwrap();
             tensor.values.iter().map(|&value| f64::from(value)).collect()
         };
-        let [ih, iw] = [node.input.height as usize, node.input.width as usize];
-        let [oc, oh, ow] = [node.output.channels, node.output.height, node.output.width].map(|n| n as usize);
+        let (input, output) = (graph.shape(node.inputs[0]).map(), node.output.map());
+        let [ih, iw] = [input.height as usize, input.width as usize];
+        let [oc, oh, ow] = [output.channels, output.height, output.width].map(|n| n as usize);
         let each = || (0..oc).flat_map(move |c| (0..oh).flat_map(move |y| (0..ow).map(move |x| (c, y, x))));
         match node.operation {
-            Operation::Convolution { in_channels, kernel_size, stride, bias, .. } => {
+            Operation::Convolution(Convolution { in_channels, kernel_size, stride, bias, .. }) => {
                 let [ic, k, s] = [in_channels, kernel_size, stride].map(|n| n as usize);
                 let (w, b) = (tensor("weight"), if bias { tensor("bias") } else { vec![0.0; oc] });
                 each()
@@ -93,14 +95,14 @@ fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
                     })
                     .collect()
             }
-            Operation::BatchNorm { .. } => {
+            Operation::BatchNorm(_) => {
                 let [g, b, m, v] = ["weight", "bias", "running_mean", "running_var"].map(tensor);
                 let plane = ih * iw;
                 let each = x.iter().enumerate().map(|(i, x)| (i / plane, x));
                 each.map(|(c, x)| (x - m[c]) / (v[c] + 1e-5).sqrt() * g[c] + b[c]).collect()
             }
-            Operation::Relu => x.iter().map(|x| x.max(0.0)).collect(),
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::Relu(_) => x.iter().map(|x| x.max(0.0)).collect(),
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let [k, s] = [kernel_size, stride].map(|n| n as usize);
                 each()
                     .map(|(c, y, column)| {
@@ -110,13 +112,13 @@ fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
                     })
                     .collect()
             }
-            Operation::Dropout { .. } | Operation::Flatten => x,
-            Operation::Linear { inputs, bias, .. } => {
+            Operation::Dropout(_) | Operation::Flatten(_) => x,
+            Operation::Linear(Linear { inputs, bias, .. }) => {
                 let (w, b) = (tensor("weight"), if bias { tensor("bias") } else { vec![0.0; oc] });
                 let rows = w.chunks(inputs as usize).zip(b);
                 rows.map(|(row, b)| b + row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()).collect()
             }
-            Operation::GlobalAverage => {
+            Operation::GlobalAverage(_) => {
                 x.chunks(ih * iw).map(|map| map.iter().sum::<f64>() / (ih * iw) as f64).collect()
             }
         }

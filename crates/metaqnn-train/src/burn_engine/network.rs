@@ -7,7 +7,10 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d, Relu};
 use burn::tensor::module::{batch_norm_train, conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use metaqnn_core::graph::{Graph, Operation};
+use metaqnn_core::graph::{Graph, Node};
+use metaqnn_core::operation::{
+    BatchNorm as BatchNormOf, Convolution, Dropout as DropoutOf, Linear as LinearOf, MaxPool, Operation, TensorSpec,
+};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -18,9 +21,9 @@ use crate::weights::{Drawn, HostTensor, InitialWeights, Stored, WeightsError, se
 #[derive(Module, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
-    /// Names of the layers, those of the graph's nodes.
+    /// Names of the graph's nodes and their tensors.
     #[module(skip)]
-    names: Vec<String>,
+    nodes: Vec<(String, Vec<TensorSpec>)>,
 }
 
 /// One operation; the variants are those of [`Operation`].
@@ -58,7 +61,7 @@ enum Activation {
 
 impl Network {
     /// The network of `graph` on `device`, with fresh weights: Glorot uniform, ±√(6 / (fan_in + fan_out)), drawn from `rng`
-    /// alone; biases 0; scale 1 and shift 0 of batch normalization (spec 3).
+    /// alone; biases 0; scale 1 and shift 0 of batch normalization.
     ///
     /// On an autodiff device the parameters require gradients.
     pub fn new<R: Rng + ?Sized>(graph: &Graph, device: &Device, rng: &mut R) -> Self {
@@ -77,15 +80,15 @@ impl Network {
 
     fn begin<W: InitialWeights>(graph: &Graph, device: &Device, mut weights: W) -> Result<Self, W::Error> {
         let nodes = graph.nodes();
-        let layers = nodes.iter().map(|node| Layer::new(&node.name, node.operation, device, &mut weights));
+        let layers = nodes.iter().map(|node| Layer::new(node, device, &mut weights));
         let layers = layers.collect::<Result<_, _>>()?;
         weights.end()?;
-        Ok(Network { layers, names: nodes.iter().map(|node| node.name.clone()).collect() })
+        Ok(Network { layers, nodes: nodes.iter().map(|node| (node.name.clone(), node.operation.tensors())).collect() })
     }
 
     /// A network without layers, the identity.
     pub(crate) fn empty() -> Self {
-        Network { layers: Vec::new(), names: Vec::new() }
+        Network { layers: Vec::new(), nodes: Vec::new() }
     }
 
     /// Logits of shape (N, classes) of `images`, NCHW.
@@ -129,39 +132,12 @@ impl Network {
     }
 
     fn host_tensors(&self) -> Vec<HostTensor> {
-        let mut tensors = Vec::new();
-        for (name, layer) in self.names.iter().zip(&self.layers) {
-            let mut push = |field: &str, (shape, values): (Vec<usize>, Vec<f32>)| {
-                tensors.push(HostTensor::new(format!("{name}.{field}"), shape, values));
-            };
-            match layer {
-                Layer::Convolution(convolution) => {
-                    push("weight", host(convolution.weight.val()));
-                    if let Some(bias) = &convolution.bias {
-                        push("bias", host(bias.val()));
-                    }
-                }
-                Layer::BatchNorm(norm) => {
-                    push("weight", host(norm.gamma.val()));
-                    push("bias", host(norm.beta.val()));
-                    push("running_mean", host(norm.running_mean.value_sync()));
-                    push("running_var", host(norm.running_var.value_sync()));
-                }
-                Layer::Linear(linear) => {
-                    // Burn has inputs × outputs.
-                    push("weight", host(linear.weight.val().transpose()));
-                    if let Some(bias) = &linear.bias {
-                        push("bias", host(bias.val()));
-                    }
-                }
-                Layer::Relu(_)
-                | Layer::MaxPool(_)
-                | Layer::Dropout(_)
-                | Layer::Flatten(_)
-                | Layer::GlobalAverage(_) => {}
-            }
-        }
-        tensors
+        let layers = self.nodes.iter().zip(&self.layers);
+        let tensors = layers.flat_map(|((name, tensors), layer)| {
+            let named = tensors.iter().zip(layer.values());
+            named.map(|(tensor, values)| HostTensor::new(tensor.name(name), tensor.shape.clone(), values))
+        });
+        tensors.collect()
     }
 }
 
@@ -193,21 +169,21 @@ impl Activation {
 }
 
 impl Layer {
-    fn new<W: InitialWeights>(
-        name: &str,
-        operation: Operation,
-        device: &Device,
-        weights: &mut W,
-    ) -> Result<Self, W::Error> {
-        let mut tensor = |field: &str, shape: &[usize]| weights.tensor(&format!("{name}.{field}"), shape);
-        Ok(match operation {
-            Operation::Convolution { in_channels, out_channels, kernel_size, stride, bias } => {
+    fn new<W: InitialWeights>(node: &Node, device: &Device, weights: &mut W) -> Result<Self, W::Error> {
+        let tensors = node.operation.tensors();
+        let tensors: Vec<Vec<f32>> =
+            tensors.iter().map(|tensor| weights.tensor(&node.name, tensor)).collect::<Result<_, _>>()?;
+        let mut tensors = tensors.into_iter();
+        // There are as many as the operation says, in its order.
+        let mut next = || tensors.next().unwrap_or_default();
+        Ok(match node.operation {
+            Operation::Convolution(convolution) => {
+                let Convolution { in_channels, out_channels, kernel_size, stride, bias } = convolution;
                 let [inputs, outputs, side, stride] = [in_channels, out_channels, kernel_size, stride].map(size);
-                let padding = (side - 1) / 2;
-                let shape = [outputs, inputs, side, side];
+                let padding = size(convolution.padding());
                 Layer::Convolution(Conv2d {
-                    weight: parameter(tensor("weight", &shape)?, shape, device),
-                    bias: bias.then(|| tensor("bias", &[outputs])).transpose()?.map(|values| vector(values, device)),
+                    weight: parameter(next(), [outputs, inputs, side, side], device),
+                    bias: bias.then(|| vector(next(), device)),
                     stride: [stride; 2],
                     kernel_size: [side; 2],
                     dilation: [1; 2],
@@ -215,37 +191,54 @@ impl Layer {
                     padding: PaddingConfig2d::Explicit(padding, padding, padding, padding),
                 })
             }
-            Operation::BatchNorm { channels } => {
+            Operation::BatchNorm(BatchNormOf { channels }) => {
                 let shape = [size(channels)];
-                let mut norm = BatchNormConfig::new(shape[0]).init(device);
-                norm.gamma = vector(tensor("weight", &shape)?, device);
-                norm.beta = vector(tensor("bias", &shape)?, device);
-                let mut statistics = |field| {
-                    let values = TensorData::new(tensor(field, &shape)?, shape);
-                    // They are no parameters: an autodiff device must not follow them.
-                    Ok::<_, W::Error>(RunningState::new(Tensor::from_data(values, &norm.gamma.val().device())))
-                };
-                norm.running_mean = statistics("running_mean")?;
-                norm.running_var = statistics("running_var")?;
+                let mut norm = BatchNormConfig::new(shape[0]).with_epsilon(BatchNormOf::EPSILON).init(device);
+                norm.gamma = vector(next(), device);
+                norm.beta = vector(next(), device);
+                // They are no parameters: an autodiff device must not follow them.
+                let device = norm.gamma.val().device();
+                let mut statistics = || RunningState::new(Tensor::from_data(TensorData::new(next(), shape), &device));
+                norm.running_mean = statistics();
+                norm.running_var = statistics();
                 Layer::BatchNorm(norm)
             }
-            Operation::Relu => Layer::Relu(Relu::new()),
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::Relu(_) => Layer::Relu(Relu::new()),
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 Layer::MaxPool(MaxPool2dConfig::new([size(kernel_size); 2]).with_strides([size(stride); 2]).init())
             }
-            Operation::Dropout { probability } => Layer::Dropout(Dropout { probability }),
-            Operation::Flatten => Layer::Flatten(Flatten),
-            Operation::Linear { inputs, outputs, bias } => {
+            Operation::Dropout(DropoutOf { probability }) => Layer::Dropout(Dropout { probability }),
+            Operation::Flatten(_) => Layer::Flatten(Flatten),
+            Operation::Linear(LinearOf { inputs, outputs, bias }) => {
                 let [inputs, outputs] = [inputs, outputs].map(size);
                 // Burn has inputs × outputs.
-                let values = transposed(&tensor("weight", &[outputs, inputs])?, outputs, inputs);
+                let values = transposed(&next(), outputs, inputs);
                 Layer::Linear(Linear {
                     weight: parameter(values, [inputs, outputs], device),
-                    bias: bias.then(|| tensor("bias", &[outputs])).transpose()?.map(|values| vector(values, device)),
+                    bias: bias.then(|| vector(next(), device)),
                 })
             }
-            Operation::GlobalAverage => Layer::GlobalAverage(GlobalAverage),
+            Operation::GlobalAverage(_) => Layer::GlobalAverage(GlobalAverage),
         })
+    }
+
+    /// Values of its tensors, in the order of the operation's.
+    fn values(&self) -> Vec<Vec<f32>> {
+        let with_bias = |weight, bias: &Option<Param<Tensor<1>>>| {
+            std::iter::once(weight).chain(bias.as_ref().map(|bias| host(bias.val()))).collect()
+        };
+        match self {
+            Layer::Convolution(layer) => with_bias(host(layer.weight.val()), &layer.bias),
+            // Burn has inputs × outputs.
+            Layer::Linear(layer) => with_bias(host(layer.weight.val().transpose()), &layer.bias),
+            Layer::BatchNorm(layer) => {
+                let statistics = [&layer.running_mean, &layer.running_var].map(|values| host(values.value_sync()));
+                [&layer.gamma, &layer.beta].map(|values| host(values.val())).into_iter().chain(statistics).collect()
+            }
+            Layer::Relu(_) | Layer::MaxPool(_) | Layer::Dropout(_) | Layer::Flatten(_) | Layer::GlobalAverage(_) => {
+                Vec::new()
+            }
+        }
     }
 
     fn forward(&self, input: Activation, dropout: Option<&mut ChaCha8Rng>) -> Activation {
@@ -354,10 +347,9 @@ fn size(n: u32) -> usize {
     n as usize
 }
 
-/// Shape and values of a tensor.
-fn host<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<f32>) {
-    let shape = tensor.dims().to_vec();
-    (shape, tensor.without_autodiff().into_data_as::<f32>().iter::<f32>().collect())
+/// Values of a tensor.
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.without_autodiff().into_data_as::<f32>().iter::<f32>().collect()
 }
 
 #[cfg(test)]

@@ -79,20 +79,13 @@ impl CpuNetwork {
     ) -> Result<Self, W::Error> {
         let mut builder = Builder::new(graph, batch_size);
         for node in graph.nodes() {
-            builder.add(&node.name, node.operation, node.output);
+            builder.add(node);
         }
         let Builder { layers, mut signals, mut parameters, .. } = builder;
         parameters.begin(&mut weights)?;
         for signal in &mut signals {
             if let Activation::Normalization(normalization) = &mut signal.maps.activation {
-                let shape = [normalization.channels];
-                for (field, values) in [
-                    ("running_mean", &mut normalization.running_mean),
-                    ("running_var", &mut normalization.running_variance),
-                ] {
-                    let begun = weights.tensor(&format!("{}.{field}", normalization.name), &shape)?;
-                    values[..begun.len()].copy_from_slice(&begun);
-                }
+                normalization.begin(&mut weights)?;
             }
         }
         weights.end()?;
@@ -373,19 +366,11 @@ impl CpuNetwork {
 
     /// Weights and statistics as [`Learner::to_safetensors`](crate::Learner::to_safetensors) has them.
     pub(super) fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
-        let statistics = self.signals.iter().filter_map(|signal| match &signal.maps.activation {
+        let normalizations = self.signals.iter().filter_map(|signal| match &signal.maps.activation {
             Activation::Normalization(normalization) => Some(normalization),
-            _ => None,
+            Activation::None | Activation::Relu => None,
         });
-        let statistics = statistics.flat_map(|normalization| {
-            [("running_mean", &normalization.running_mean), ("running_var", &normalization.running_variance)].map(
-                |(field, values)| {
-                    let channels = normalization.channels;
-                    let name = format!("{}.{field}", normalization.name);
-                    HostTensor::new(name, vec![channels], values[..channels].iter().copied())
-                },
-            )
-        });
+        let statistics = normalizations.flat_map(|normalization| normalization.host_tensors());
         let tensors: Vec<HostTensor> = self.parameters.host_tensors().chain(statistics).collect();
         serialized(&tensors)
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use metaqnn_core::operation::TensorSpec;
 use metaqnn_kernels::elementwise::MapSize;
 
 use crate::weights::{HostTensor, InitialWeights};
@@ -9,7 +10,8 @@ use crate::weights::{HostTensor, InitialWeights};
 /// Where in the vector the values of a named tensor are, and in which order.
 #[derive(Clone, Debug)]
 struct Entry {
-    name: String,
+    node: String,
+    tensor: TensorSpec,
     range: Range<usize>,
     layout: Layout,
 }
@@ -34,17 +36,6 @@ impl Layout {
             }
             Layout::Linear { input, stored_outputs, .. } => input.values() * stored_outputs,
             Layout::Vector { stored, .. } => stored,
-        }
-    }
-
-    /// The shape that the tensor has elsewhere.
-    fn shape(self) -> Vec<usize> {
-        match self {
-            Layout::Convolution { kernel_size, inputs, outputs, .. } => {
-                vec![outputs, inputs, kernel_size, kernel_size]
-            }
-            Layout::Linear { channels, input, outputs, .. } => vec![outputs, channels * input.positions()],
-            Layout::Vector { channels, .. } => vec![channels],
         }
     }
 
@@ -77,19 +68,19 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Makes room for a tensor of this name.
-    pub(super) fn add(&mut self, name: String, layout: Layout) -> Range<usize> {
+    /// Makes room for this tensor of the node of that name.
+    pub(super) fn add(&mut self, node: &str, tensor: TensorSpec, layout: Layout) -> Range<usize> {
         let begin = self.entries.last().map_or(0, |entry| entry.range.end);
         let range = begin..begin + layout.len();
-        self.entries.push(Entry { name, range: range.clone(), layout });
+        self.entries.push(Entry { node: node.to_owned(), tensor, range: range.clone(), layout });
         range
     }
 
     /// Takes the values; no tensor can be added after that.
     pub(super) fn begin<W: InitialWeights>(&mut self, weights: &mut W) -> Result<(), W::Error> {
         self.values = vec![0.0; self.entries.last().map_or(0, |entry| entry.range.end)];
-        for Entry { name, range, layout } in &self.entries {
-            let values = weights.tensor(name, &layout.shape())?;
+        for Entry { node, tensor, range, layout } in &self.entries {
+            let values = weights.tensor(node, tensor)?;
             let stored = &mut self.values[range.clone()];
             for (index, value) in layout.indices().zip(values) {
                 stored[index] = value;
@@ -105,10 +96,10 @@ impl Parameters {
 
     /// The same of another vector with one number for each parameter.
     pub(super) fn host_tensors_of(&self, vector: &[f32]) -> impl Iterator<Item = HostTensor> {
-        self.entries.iter().map(|Entry { name, range, layout }| {
+        self.entries.iter().map(|Entry { node, tensor, range, layout }| {
             let stored = &vector[range.clone()];
             let values = layout.indices().map(|index| stored[index]);
-            HostTensor::new(name.clone(), layout.shape(), values)
+            HostTensor::new(tensor.name(node), tensor.shape.clone(), values)
         })
     }
 }

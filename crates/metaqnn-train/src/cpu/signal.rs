@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use metaqnn_core::operation::{BatchNorm, TensorSpec};
 use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::{
     Affine, MapSize, NormalizationGradient, add_statistics, mask_normalized, place, place_normalized,
     replace_by_relu_gradient,
 };
+
+use crate::weights::{HostTensor, InitialWeights};
 
 /// Feature maps of a batch, N × H × W × C. In the backward pass their gradient takes their place as soon as they are not needed
 /// any more, unless they are normalized.
@@ -41,8 +44,10 @@ pub(super) struct Normalization {
     pub(super) gamma: Range<usize>,
     pub(super) beta: Range<usize>,
     pub(super) relu: bool,
-    pub(super) name: String,
-    pub(super) channels: usize,
+    /// Name of the node.
+    node: String,
+    /// Mean and variance, as they are stored.
+    statistics: Vec<TensorSpec>,
     pub(super) running_mean: Vec<f32>,
     pub(super) running_variance: Vec<f32>,
     /// Mean of the batch, or the running one in evaluation.
@@ -56,20 +61,27 @@ pub(super) struct Normalization {
     constant: Vec<f32>,
 }
 
-const EPSILON: f64 = 1e-5;
+const EPSILON: f64 = BatchNorm::EPSILON;
 
 /// Weight of a batch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 
 impl Normalization {
-    pub(super) fn new(name: String, channels: usize, stored: usize, gamma: Range<usize>, beta: Range<usize>) -> Self {
+    /// That of the node of this name, with these tensors that are not trained, for channels as stored.
+    pub(super) fn new(
+        node: String,
+        statistics: Vec<TensorSpec>,
+        stored: usize,
+        gamma: Range<usize>,
+        beta: Range<usize>,
+    ) -> Self {
         let zeros = vec![0.0; stored];
         Normalization {
             gamma,
             beta,
             relu: false,
-            name,
-            channels,
+            node,
+            statistics,
             running_mean: zeros.clone(),
             running_variance: vec![1.0; stored],
             mean: zeros.clone(),
@@ -80,6 +92,23 @@ impl Normalization {
             of_value: zeros.clone(),
             constant: zeros,
         }
+    }
+
+    /// Takes the first mean and variance.
+    pub(super) fn begin<W: InitialWeights>(&mut self, weights: &mut W) -> Result<(), W::Error> {
+        for (tensor, to) in self.statistics.iter().zip([&mut self.running_mean, &mut self.running_variance]) {
+            let values = weights.tensor(&self.node, tensor)?;
+            to[..values.len()].copy_from_slice(&values);
+        }
+        Ok(())
+    }
+
+    /// Mean and variance by name.
+    pub(super) fn host_tensors(&self) -> impl Iterator<Item = HostTensor> {
+        self.statistics.iter().zip([&self.running_mean, &self.running_variance]).map(|(tensor, values)| {
+            let values = values.iter().take(tensor.shape.iter().product()).copied();
+            HostTensor::new(tensor.name(&self.node), tensor.shape.clone(), values)
+        })
     }
 
     pub(super) fn affine(&self) -> Affine<'_> {

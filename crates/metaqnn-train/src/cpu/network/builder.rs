@@ -1,6 +1,9 @@
 //! From a graph to layers, with the room that they need for a batch.
 
-use metaqnn_core::graph::{Graph, MapShape, Operation};
+use std::ops::Range;
+
+use metaqnn_core::graph::{Graph, MapShape, Node};
+use metaqnn_core::operation::{Convolution as ConvolutionOf, Dropout, MaxPool, Operation};
 use metaqnn_kernels::elementwise::MapSize;
 use metaqnn_kernels::pooling::Pool;
 use metaqnn_kernels::stored_channels;
@@ -27,7 +30,7 @@ impl Builder {
         // Windows over images need no whole vectors, since the gradient of images is not asked for.
         let weights_first = matches!(
             graph.nodes().first().map(|node| node.operation),
-            Some(Operation::Convolution { .. } | Operation::Flatten)
+            Some(Operation::Convolution(_) | Operation::Flatten(_))
         );
         let stored = if weights_first { channels } else { stored_channels(channels) };
         let size = MapSize { height: height as usize, width: width as usize, channels: stored };
@@ -51,15 +54,12 @@ impl Builder {
         self.channels = channels;
     }
 
-    pub(super) fn add(&mut self, name: &str, operation: Operation, output: MapShape) {
-        let channels = output.channels as usize;
-        let size = MapSize {
-            height: output.height as usize,
-            width: output.width as usize,
-            channels: stored_channels(channels),
-        };
-        match operation {
-            Operation::Convolution { kernel_size, stride, bias, .. } => {
+    pub(super) fn add(&mut self, node: &Node) {
+        let MapShape { channels, height, width } = node.output.map();
+        let channels = channels as usize;
+        let size = MapSize { height: height as usize, width: width as usize, channels: stored_channels(channels) };
+        match node.operation {
+            Operation::Convolution(ConvolutionOf { kernel_size, stride, .. }) => {
                 let kernel_size = kernel_size as usize;
                 let source = self.last().maps.size;
                 let layout = Layout::Convolution {
@@ -70,9 +70,9 @@ impl Builder {
                     stored_outputs: size.channels,
                 };
                 let geometry = Geometry { source, input: source, output: size, kernel_size, stride: stride as usize };
-                self.weights(name, geometry, layout, bias, channels);
+                self.weights(node, geometry, layout, channels);
             }
-            Operation::Linear { bias, .. } => {
+            Operation::Linear(_) => {
                 let source = self.last().maps.size;
                 let layout = Layout::Linear {
                     channels: self.channels,
@@ -82,17 +82,17 @@ impl Builder {
                 };
                 let input = MapSize { height: 1, width: 1, channels: source.values() };
                 let geometry = Geometry { source, input, output: size, kernel_size: 1, stride: 1 };
-                self.weights(name, geometry, layout, bias, channels);
+                self.weights(node, geometry, layout, channels);
             }
-            Operation::BatchNorm { .. } => {
+            Operation::BatchNorm(_) => {
                 let stored = self.last().maps.size.channels;
                 let layout = Layout::Vector { channels, stored };
-                let gamma = self.parameters.add(format!("{name}.weight"), layout);
-                let beta = self.parameters.add(format!("{name}.bias"), layout);
-                let normalization = Normalization::new(name.to_owned(), channels, stored, gamma, beta);
+                let [gamma, beta] = self.parameters(node, [layout; 2]).map(Option::unwrap_or_default);
+                let statistics = node.operation.tensors().into_iter().filter(|tensor| !tensor.trainable).collect();
+                let normalization = Normalization::new(node.name.clone(), statistics, stored, gamma, beta);
                 self.last().maps.activation = Activation::Normalization(Box::new(normalization));
             }
-            Operation::Relu => {
+            Operation::Relu(_) => {
                 if let Activation::Normalization(normalization) = &mut self.last().maps.activation {
                     normalization.relu = true;
                 } else {
@@ -102,26 +102,32 @@ impl Builder {
                     }
                 }
             }
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let pool = Pool { kernel_size: kernel_size as usize, stride: stride as usize };
                 let positions = vec![0; self.batch_size * size.values()];
                 self.push(Layer::Pool { pool, positions }, size, channels);
             }
-            Operation::Dropout { probability } => {
+            Operation::Dropout(Dropout { probability }) => {
                 let size = self.last().maps.size;
                 let kept = vec![0; self.batch_size * size.values()];
                 self.push(Layer::Dropout { probability, kept }, size, self.channels);
             }
             // A linear layer takes maps as they are.
-            Operation::Flatten => {}
-            Operation::GlobalAverage => self.push(Layer::Mean, size, channels),
+            Operation::Flatten(_) => {}
+            Operation::GlobalAverage(_) => self.push(Layer::Mean, size, channels),
         }
     }
 
-    fn weights(&mut self, name: &str, geometry: Geometry, layout: Layout, bias: bool, channels: usize) {
+    /// Makes room for the tensors of a node that are trained, which lie like this, and says where; there may be fewer.
+    fn parameters<const N: usize>(&mut self, node: &Node, layouts: [Layout; N]) -> [Option<Range<usize>>; N] {
+        let mut tensors = node.operation.tensors().into_iter().filter(|tensor| tensor.trainable);
+        layouts.map(|layout| tensors.next().map(|tensor| self.parameters.add(&node.name, tensor, layout)))
+    }
+
+    fn weights(&mut self, node: &Node, geometry: Geometry, layout: Layout, channels: usize) {
         let stored = geometry.output.channels;
-        let weights = self.parameters.add(format!("{name}.weight"), layout);
-        let bias = bias.then(|| self.parameters.add(format!("{name}.bias"), Layout::Vector { channels, stored }));
+        let [weights, bias] = self.parameters(node, [layout, Layout::Vector { channels, stored }]);
+        let weights = weights.unwrap_or_default();
         let first = !self.layers.iter().any(|layer| matches!(layer, Layer::Convolution(_)));
         let convolution = Convolution::new(geometry, self.batch_size, weights, bias, !first);
         self.push(Layer::Convolution(Box::new(convolution)), geometry.output, channels);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use metaqnn_core::graph::{NetworkOptions, Operation};
+use metaqnn_core::graph::NetworkOptions;
+use metaqnn_core::operation::{Convolution as ConvolutionOf, Linear, MaxPool, Operation};
 use rand::RngExt;
 use safetensors::SafeTensors;
 
@@ -61,8 +62,9 @@ fn images_and_labels(graph: &Graph) -> (Vec<f32>, Vec<i32>) {
 fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], weights: &[f32]) -> f64 {
     let mut x: Vec<f64> = images.iter().copied().map(f64::from).collect();
     for node in graph.nodes() {
-        let [in_c, in_h, in_w] = [node.input.channels, node.input.height, node.input.width].map(|n| n as usize);
-        let [out_c, out_h, out_w] = [node.output.channels, node.output.height, node.output.width].map(|n| n as usize);
+        let sides = |shape: MapShape| [shape.channels, shape.height, shape.width].map(|n| n as usize);
+        let [in_c, in_h, in_w] = sides(graph.shape(node.inputs[0]).map());
+        let [out_c, out_h, out_w] = sides(node.output.map());
         let tensor = |field: &str| tensors.get(&format!("{}.{field}", node.name)).map(|(_, values)| values.as_slice());
         let input = std::mem::take(&mut x);
         let at = |n: usize, c: usize, y: usize, x: usize| input[((n * in_c + c) * in_h + y) * in_w + x];
@@ -77,7 +79,7 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
             values
         };
         x = match node.operation {
-            Operation::Convolution { kernel_size, stride, .. } => {
+            Operation::Convolution(ConvolutionOf { kernel_size, stride, .. }) => {
                 let (k, stride) = (kernel_size as usize, stride as usize);
                 let weight = tensor("weight").unwrap();
                 each(&|n, o, y, x| {
@@ -96,14 +98,14 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
                     sum
                 })
             }
-            Operation::Linear { inputs, .. } => {
+            Operation::Linear(Linear { inputs, .. }) => {
                 let (inputs, weight) = (inputs as usize, tensor("weight").unwrap());
                 each(&|n, o, _, _| {
                     let pairs = input[n * inputs..(n + 1) * inputs].iter().zip(&weight[o * inputs..(o + 1) * inputs]);
                     pairs.map(|(a, b)| a * b).sum::<f64>() + tensor("bias").map_or(0.0, |bias| bias[o])
                 })
             }
-            Operation::BatchNorm { .. } => {
+            Operation::BatchNorm(_) => {
                 let (scale, shift) = (tensor("weight").unwrap(), tensor("bias").unwrap());
                 let count = (IMAGES * in_h * in_w) as f64;
                 let sum_of = |c: usize, value: &dyn Fn(f64) -> f64| {
@@ -122,19 +124,19 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
                     (at(n, c, y, x) - mean) / (variance + 1e-5).sqrt() * scale[c] + shift[c]
                 })
             }
-            Operation::Relu => input.iter().map(|value| value.max(0.0)).collect(),
-            Operation::MaxPool { kernel_size, stride } => {
+            Operation::Relu(_) => input.iter().map(|value| value.max(0.0)).collect(),
+            Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let (k, stride) = (kernel_size as usize, stride as usize);
                 each(&|n, c, y, x| {
                     let window = (0..k * k).map(|tap| at(n, c, y * stride + tap / k, x * stride + tap % k));
                     window.fold(f64::NEG_INFINITY, f64::max)
                 })
             }
-            Operation::GlobalAverage => each(&|n, c, _, _| {
+            Operation::GlobalAverage(_) => each(&|n, c, _, _| {
                 let positions = (0..in_h).flat_map(|y| (0..in_w).map(move |x| (y, x)));
                 positions.map(|(y, x)| at(n, c, y, x)).sum::<f64>() / (in_h * in_w) as f64
             }),
-            Operation::Flatten | Operation::Dropout { .. } => input,
+            Operation::Flatten(_) | Operation::Dropout(_) => input,
         };
     }
     let classes = graph.classes() as usize;

@@ -99,7 +99,7 @@ proptest! {
         let shapes = network.output_shapes(Tensor::ones([2, c, h, w], &device));
         prop_assert_eq!(shapes.len(), graph.nodes().len());
         for (node, shape) in graph.nodes().iter().zip(shapes) {
-            let MapShape { channels, height, width } = node.output;
+            let MapShape { channels, height, width } = node.output.map();
             let mut expected = vec![2, channels, height, width];
             expected.truncate(shape.len());
             prop_assert_eq!(&shape, &expected.iter().map(|&n| n as usize).collect::<Vec<_>>(), "{}", node.name);

@@ -1,0 +1,45 @@
+//! Max pooling.
+
+use super::{Describe, Misfit, PICOSECONDS_OF_A_VALUE, TensorSpec, map_of};
+use crate::shape::{MapShape, Shape};
+
+/// Max pooling without padding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxPool {
+    /// Side of the window.
+    pub kernel_size: u32,
+    /// Step between windows.
+    pub stride: u32,
+}
+
+impl Describe for MaxPool {
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Misfit> {
+        let input = map_of(inputs)?;
+        let kernel_size = self.kernel_size;
+        if kernel_size > input.representation_size() {
+            return Err(Misfit::Window { kernel_size, input });
+        }
+        let [height, width] = [input.height, input.width].map(|side| (side - kernel_size) / self.stride + 1);
+        Ok(Shape::Map(MapShape { height, width, ..input }))
+    }
+
+    fn tensors(&self) -> Vec<TensorSpec> {
+        Vec::new()
+    }
+
+    fn flops(&self, _: Shape) -> u64 {
+        0
+    }
+
+    fn training_picoseconds(&self, output: Shape) -> u64 {
+        output.values().saturating_mul(PICOSECONDS_OF_A_VALUE)
+    }
+
+    fn activations(&self, output: Shape) -> u64 {
+        output.values()
+    }
+
+    fn unrolled(&self, _: Shape) -> u64 {
+        0
+    }
+}
