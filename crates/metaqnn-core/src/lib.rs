@@ -11,7 +11,7 @@
 //! - [`benchmark`]: agents against known rewards, and early stopping on recorded curves, without training.
 //! - [`settings`]: the configuration of a study, its presets, and the check that names every violation.
 //! - [`study`]: trials, ask and tell, and the replay that rebuilds the agent from the stored log.
-//! - [`ports`]: the traits through which the outer crates train and store trials.
+//! - [`ports`]: the traits through which the outer crates train, execute and store trials.
 //!
 //! The way of a trial: `Study::ask` → architecture → `graph` (how big?) → a worker's `Evaluator` → `Evaluation` →
 //! `Study::tell`, by which the agent learns → `Storage` (one transaction, with the Q-table's hash after it).

@@ -1,18 +1,18 @@
-//! The coordinator's side.
+//! Worker processes: started, given jobs, and replaced when they die.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use metaqnn_core::ports::{CandidateEvaluation, FinalEvaluation, JobError, TrainingProgress};
-use metaqnn_core::study::{Evaluation, Failure, TrialNumber};
+use metaqnn_core::ports::{Executor, ExecutorEvent, Job, JobError};
+use metaqnn_core::study::{Evaluation, Failure};
 
-use crate::protocol::{Job, Report, WorkerSetup};
+use crate::protocol::{PROTOCOL, Report, WorkerSetup};
+use crate::result_file::{remove_result, result_path, take_result};
+use crate::worker_process::{Word, WorkerCommand, WorkerProcess};
 
-/// Times that a trial is begun before a dying worker counts as its failure.
-const ATTEMPTS: u32 = 3;
+/// Times that a job is begun before a dying worker counts as its failure.
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// Times in a row that the process at one place may die before or between jobs; after that it would go on for ever.
 const DEATHS_WITHOUT_A_RESULT: u32 = 5;
@@ -23,9 +23,6 @@ const PATIENCE_WITH_SILENCE: Duration = Duration::from_secs(60);
 
 /// The most that is counted of the time between two looks: a coordinator that was stopped, or whose machine slept, has not listened.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
-
-/// How long a process whose output ended may take to end itself.
-const PATIENCE_AT_END: Duration = Duration::from_secs(2);
 
 /// Why there is no worker.
 #[derive(Debug, thiserror::Error)]
@@ -49,38 +46,28 @@ pub enum PoolError {
     },
 }
 
-/// What happened to a job.
-#[derive(Debug)]
-pub enum PoolEvent {
-    /// A training goes on.
-    Progress(usize, TrialNumber, TrainingProgress),
-    /// The training of a trial ended, or its worker died too often.
-    Evaluated(TrialNumber, Evaluation),
-    /// The training of a candidate ended.
-    Candidate(TrialNumber, Result<CandidateEvaluation, JobError>),
-    /// A final training ended.
-    Final(TrialNumber, Result<FinalEvaluation, JobError>),
-}
-
 /// Worker processes of this binary. Dropping it ends them.
+///
+/// A worker that died is replaced; one that is silent for too long is killed and replaced. The job that it had is begun again with the same
+/// seed, three times in all.
 pub struct WorkerPool {
     setup: WorkerSetup,
-    program: PathBuf,
+    command: WorkerCommand,
     threads: u32,
-    workers: Vec<Worker>,
+    workers: Vec<Place>,
     patience: Duration,
     last_look: Instant,
-    sender: Sender<(usize, u64, Message)>,
-    receiver: Receiver<(usize, u64, Message)>,
+    sender: Sender<(usize, u64, Word)>,
+    receiver: Receiver<(usize, u64, Word)>,
 }
 
-struct Worker {
-    child: Child,
-    input: Option<ChildStdin>,
+/// A worker and its successors.
+struct Place {
+    process: WorkerProcess,
     /// Counts the processes that had this place, so that a late word of a dead one is not taken for its successor's.
     generation: u64,
-    /// Whether this process has said that it is ready.
-    ready: bool,
+    /// How far it has come.
+    stage: Stage,
     /// How long nothing was heard of it.
     silence: Duration,
     /// Whether it was killed because of that.
@@ -91,24 +78,30 @@ struct Worker {
     job: Option<(Job, u32)>,
 }
 
-enum Message {
-    Said(Box<Report>, Vec<u8>),
-    Ended,
+/// How far a process has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It has said nothing yet.
+    Started,
+    /// It speaks the same version of the protocol.
+    Greeted,
+    /// It has its data.
+    Ready,
 }
 
 impl WorkerPool {
-    /// Starts `count` workers of `program` with `threads` threads each.
+    /// Starts `count` workers with `threads` threads each.
     ///
     /// # Errors
     ///
     /// [`PoolError::Start`] where a process cannot be started.
-    pub fn start(program: PathBuf, setup: WorkerSetup, count: usize, threads: u32) -> Result<Self, PoolError> {
+    pub fn start(command: WorkerCommand, setup: WorkerSetup, count: usize, threads: u32) -> Result<Self, PoolError> {
         let (sender, receiver) = mpsc::channel();
         let (patience, last_look) = (PATIENCE_WITH_SILENCE, Instant::now());
         let mut pool =
-            WorkerPool { setup, program, threads, workers: Vec::new(), patience, last_look, sender, receiver };
+            WorkerPool { setup, command, threads, workers: Vec::new(), patience, last_look, sender, receiver };
         for index in 0..count.max(1) {
-            let worker = pool.spawn(index, 0)?;
+            let worker = pool.start_worker(index, 0, 0)?;
             pool.workers.push(worker);
         }
         Ok(pool)
@@ -120,49 +113,155 @@ impl WorkerPool {
         self
     }
 
-    /// Number of workers.
-    pub fn len(&self) -> usize {
+    fn start_worker(&self, index: usize, generation: u64, deaths: u32) -> Result<Place, PoolError> {
+        let sender = self.sender.clone();
+        // The pool may be gone.
+        let hear = move |word| sender.send((index, generation, word)).is_ok();
+        let process = WorkerProcess::start(&self.command, &self.setup, self.threads, hear)
+            .map_err(|source| PoolError::Start { worker: index, source })?;
+        Ok(Place {
+            process,
+            generation,
+            stage: Stage::Started,
+            silence: Duration::ZERO,
+            was_frozen: false,
+            deaths_without_a_result: deaths,
+            job: None,
+        })
+    }
+
+    /// Kills the workers of which nothing was heard for too long. They have said their last word then, and are replaced as others that died.
+    fn kill_the_frozen(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.silence > self.patience) {
+            worker.silence = Duration::ZERO;
+            // It may have ended by itself just now.
+            worker.was_frozen = worker.process.kill();
+        }
+    }
+
+    /// Takes up what a worker says.
+    fn heard(&mut self, index: usize, report: Report) -> Result<Option<ExecutorEvent>, PoolError> {
+        let worker = &mut self.workers[index];
+        let unable = |reason| PoolError::Unable { worker: index, reason };
+        match (worker.stage, &report) {
+            (Stage::Started, Report::Hello(PROTOCOL)) => {
+                worker.stage = Stage::Greeted;
+                return Ok(None);
+            }
+            (Stage::Started, Report::Hello(version)) => {
+                return Err(unable(format!(
+                    "it is of another version of this program: it speaks version {version} of the workers' protocol, not \
+                     {PROTOCOL}; was the program replaced while it ran? Then go on with `metaqnn resume`"
+                )));
+            }
+            (Stage::Started, _) => {
+                worker.process.kill();
+                return Ok(None);
+            }
+            (Stage::Greeted | Stage::Ready, _) => {}
+        }
+        let job = worker.job.as_ref().map(|(job, _)| job);
+        let take = |job: &Job, length| take_result(result_path(&self.setup.results, job).as_deref(), length);
+        let event = match (report, job) {
+            (Report::Unable(reason), _) => return Err(unable(reason)),
+            (Report::Ready, _) => {
+                worker.stage = Stage::Ready;
+                return Ok(None);
+            }
+            (Report::Progress(progress), Some(job)) => {
+                return Ok(Some(ExecutorEvent::Progress(index, job.trial(), progress)));
+            }
+            (Report::Evaluated(evaluation), Some(Job::Trial(job))) => ExecutorEvent::Evaluated(job.trial, evaluation),
+            (Report::Candidate(mut result, length), Some(job @ Job::Candidate(_))) => {
+                let result = take(job, length).map(|bytes| {
+                    let (values, _) = bytes.as_chunks::<4>();
+                    result.probabilities = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+                    result
+                });
+                ExecutorEvent::Candidate(job.trial(), result)
+            }
+            (Report::Final(mut result, length), Some(job @ Job::Final(_))) => {
+                let result = take(job, length).map(|bytes| {
+                    result.weights = bytes;
+                    result
+                });
+                ExecutorEvent::Final(job.trial(), result)
+            }
+            (Report::JobFailed(error), Some(Job::Candidate(job))) => ExecutorEvent::Candidate(job.trial, Err(error)),
+            (Report::JobFailed(error), Some(Job::Final(job))) => ExecutorEvent::Final(job.trial, Err(error)),
+            (Report::Hello(_) | Report::Alive | Report::Progress(_), _) => return Ok(None),
+            // The result of something else than its job: it is confused.
+            (Report::Evaluated(_) | Report::Candidate(..) | Report::Final(..) | Report::JobFailed(_), _) => {
+                worker.process.kill();
+                return Ok(None);
+            }
+        };
+        worker.job = None;
+        worker.deaths_without_a_result = 0;
+        Ok(Some(event))
+    }
+
+    /// Starts a new process in the place of one that died, with its job where it was not begun too often.
+    fn replace(&mut self, index: usize) -> Result<Option<ExecutorEvent>, PoolError> {
+        let worker = &mut self.workers[index];
+        let mut how = worker.process.end();
+        if worker.was_frozen {
+            how = format!("it was frozen, silent for {} s, and was killed", self.patience.as_secs());
+        }
+        let job = worker.job.take();
+        let had_begun = worker.stage == Stage::Ready && job.is_some();
+        let deaths = worker.deaths_without_a_result + u32::from(!had_begun);
+        let generation = worker.generation + 1;
+        if deaths >= DEATHS_WITHOUT_A_RESULT {
+            let reason = format!("it ended {deaths} times without a job in training: {how}");
+            return Err(PoolError::Unable { worker: index, reason });
+        }
+        self.workers[index] = self.start_worker(index, generation, deaths)?;
+        let Some((job, attempts)) = job else { return Ok(None) };
+        if !had_begun || attempts < ATTEMPTS {
+            self.begin(index, job, attempts + u32::from(had_begun));
+            return Ok(None);
+        }
+        if let Some(path) = result_path(&self.setup.results, &job) {
+            remove_result(&path);
+        }
+        Ok(Some(died(&job, attempts, how)))
+    }
+
+    fn begin(&mut self, index: usize, job: Job, attempts: u32) {
+        let worker = &mut self.workers[index];
+        worker.process.begin(&job);
+        worker.job = Some((job, attempts));
+    }
+}
+
+impl Executor for WorkerPool {
+    type Error = PoolError;
+
+    fn places(&self) -> usize {
         self.workers.len()
     }
 
-    /// Whether there is no worker; there always is one.
-    pub fn is_empty(&self) -> bool {
-        self.workers.is_empty()
-    }
-
-    /// Number of workers without a job.
-    pub fn idle(&self) -> usize {
+    fn idle(&self) -> usize {
         self.workers.iter().filter(|worker| worker.job.is_none()).count()
     }
 
-    /// Hands `job` to a worker without one; gives it back where there is none.
-    ///
-    /// # Errors
-    ///
-    /// The job, where every worker has one.
-    pub fn submit(&mut self, job: Job) -> Result<(), Box<Job>> {
+    fn submit(&mut self, job: Job) -> Result<(), Box<Job>> {
         match self.workers.iter().position(|worker| worker.job.is_none()) {
             Some(index) => {
-                self.workers[index].job = Some((job, 1));
-                self.send(index);
+                self.begin(index, job, 1);
                 Ok(())
             }
             None => Err(Box::new(job)),
         }
     }
 
-    /// Waits at most `timeout` for the next event. A worker that died is replaced, one that is silent for too long is killed and replaced; the
-    /// trial that it had in training is begun again with the same seed, three times in all.
-    ///
-    /// # Errors
-    ///
-    /// [`PoolError`] where a worker cannot work at all: it says so, or dies again and again without a job in training.
-    pub fn next(&mut self, timeout: Duration) -> Result<Option<PoolEvent>, PoolError> {
+    fn next(&mut self, timeout: Duration) -> Result<Option<ExecutorEvent>, PoolError> {
         let received = self.receiver.recv_timeout(timeout);
         let looked = self.last_look.elapsed().min(LONGEST_LOOK);
         self.last_look = Instant::now();
         self.workers.iter_mut().for_each(|worker| worker.silence += looked);
-        let (index, generation, message) = match received {
+        let (index, generation, word) = match received {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 self.kill_the_frozen();
@@ -173,192 +272,19 @@ impl WorkerPool {
             return Ok(None);
         }
         self.workers[index].silence = Duration::ZERO;
-        let job = self.workers[index].job.as_ref().map(|(job, _)| job);
-        let (trial, is_candidate) = (job.map(job_trial), matches!(job, Some(Job::Candidate(_))));
-        match (message, trial) {
-            (Message::Said(report, bytes), _) => match (*report, trial) {
-                (Report::Unable(reason), _) => Err(PoolError::Unable { worker: index, reason }),
-                (Report::Ready, _) => {
-                    self.workers[index].ready = true;
-                    Ok(None)
-                }
-                (Report::Progress(progress), Some(trial)) => Ok(Some(PoolEvent::Progress(index, trial, progress))),
-                (Report::Evaluated(evaluation), Some(trial)) => {
-                    self.workers[index].done();
-                    Ok(Some(PoolEvent::Evaluated(trial, evaluation)))
-                }
-                (Report::Candidate(mut result, _), Some(trial)) => {
-                    self.workers[index].done();
-                    let (values, _) = bytes.as_chunks::<4>();
-                    result.probabilities = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-                    Ok(Some(PoolEvent::Candidate(trial, Ok(result))))
-                }
-                (Report::Final(mut result, _), Some(trial)) => {
-                    self.workers[index].done();
-                    result.weights = bytes;
-                    Ok(Some(PoolEvent::Final(trial, Ok(result))))
-                }
-                (Report::JobFailed(error), Some(trial)) => {
-                    self.workers[index].done();
-                    Ok(Some(match is_candidate {
-                        true => PoolEvent::Candidate(trial, Err(error)),
-                        false => PoolEvent::Final(trial, Err(error)),
-                    }))
-                }
-                _ => Ok(None),
-            },
-            (Message::Ended, _) => self.replace(index),
-        }
-    }
-
-    /// Kills the workers of which nothing was heard for too long. Their output ends then, and they are replaced as others that died.
-    fn kill_the_frozen(&mut self) {
-        for worker in self.workers.iter_mut().filter(|worker| worker.silence > self.patience) {
-            worker.silence = Duration::ZERO;
-            // It may have ended by itself just now.
-            worker.was_frozen = worker.child.kill().is_ok();
-        }
-    }
-
-    /// Starts a new process in the place of one that died, with its job where it was not begun too often.
-    fn replace(&mut self, index: usize) -> Result<Option<PoolEvent>, PoolError> {
-        let mut how = end(&mut self.workers[index].child);
-        if self.workers[index].was_frozen {
-            how = format!("it was frozen, silent for {} s, and was killed", self.patience.as_secs());
-        }
-        let job = self.workers[index].job.take();
-        let had_begun = self.workers[index].ready && job.is_some();
-        let deaths = self.workers[index].deaths_without_a_result + u32::from(!had_begun);
-        if deaths >= DEATHS_WITHOUT_A_RESULT {
-            let reason = format!("it ended {deaths} times without a job in training: {how}");
-            return Err(PoolError::Unable { worker: index, reason });
-        }
-        let generation = self.workers[index].generation + 1;
-        self.workers[index] = Worker { deaths_without_a_result: deaths, ..self.spawn(index, generation)? };
-        let Some((job, attempts)) = job else { return Ok(None) };
-        if !had_begun || attempts < ATTEMPTS {
-            self.workers[index].job = Some((job, attempts + u32::from(had_begun)));
-            self.send(index);
-            return Ok(None);
-        }
-        let trial = job_trial(&job);
-        let failure = Failure::WorkerDied { attempts, how };
-        let died = || JobError::Network(failure.to_string());
-        Ok(Some(match job {
-            Job::Candidate(_) => PoolEvent::Candidate(trial, Err(died())),
-            Job::Final(_) => PoolEvent::Final(trial, Err(died())),
-            Job::Trial(_) => PoolEvent::Evaluated(trial, Evaluation::failed(failure)),
-        }))
-    }
-
-    fn send(&mut self, index: usize) {
-        let worker = &mut self.workers[index];
-        if let (Some(input), Some((job, _))) = (worker.input.as_mut(), worker.job.as_ref()) {
-            // A worker that cannot be written to has died, which its output tells.
-            let _ = write_line(input, job);
-        }
-    }
-
-    fn spawn(&self, index: usize, generation: u64) -> Result<Worker, PoolError> {
-        let failed = |source| PoolError::Start { worker: index, source };
-        let mut command = Command::new(&self.program);
-        command
-            .arg("worker")
-            .env("RAYON_NUM_THREADS", self.threads.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        // In a group of its own: Ctrl-C at the terminal is for the coordinator, which ends its workers itself.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(failed)?;
-        let mut input = child.stdin.take();
-        if let Some(input) = input.as_mut() {
-            let _ = write_line(input, &self.setup);
-        }
-        if let Some(output) = child.stdout.take() {
-            let sender = self.sender.clone();
-            std::thread::spawn(move || listen(BufReader::new(output), &sender, index, generation));
-        }
-        Ok(Worker {
-            child,
-            input,
-            generation,
-            ready: false,
-            silence: Duration::ZERO,
-            was_frozen: false,
-            deaths_without_a_result: 0,
-            job: None,
-        })
-    }
-}
-
-impl Worker {
-    /// Its job has a result.
-    fn done(&mut self) {
-        self.job = None;
-        self.deaths_without_a_result = 0;
-    }
-}
-
-/// Waits for a process whose output has ended, and says how it ended. One that goes on all the same is of no more use.
-fn end(child: &mut Child) -> String {
-    let begin = Instant::now();
-    while begin.elapsed() < PATIENCE_AT_END {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.to_string(),
-            Ok(None) => std::thread::sleep(Duration::from_millis(10)),
-            Err(error) => return error.to_string(),
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    "it closed its output or wrote what is no report, and was ended".into()
-}
-
-impl Drop for WorkerPool {
-    fn drop(&mut self) {
-        for worker in &mut self.workers {
-            worker.input = None;
-            let _ = worker.child.kill();
-            let _ = worker.child.wait();
+        match word {
+            Word::Report(report) => self.heard(index, *report),
+            Word::Ended => self.replace(index),
         }
     }
 }
 
-fn job_trial(job: &Job) -> TrialNumber {
+/// The end of a job that was begun so many times, and each time who trained died.
+pub(crate) fn died(job: &Job, attempts: u32, how: String) -> ExecutorEvent {
+    let failure = Failure::WorkerDied { attempts, how };
     match job {
-        Job::Trial(job) => job.trial,
-        Job::Candidate(job) => job.trial,
-        Job::Final(job) => job.trial,
+        Job::Trial(job) => ExecutorEvent::Evaluated(job.trial, Evaluation::failed(failure)),
+        Job::Candidate(job) => ExecutorEvent::Candidate(job.trial, Err(JobError::Network(failure.to_string()))),
+        Job::Final(job) => ExecutorEvent::Final(job.trial, Err(JobError::Network(failure.to_string()))),
     }
-}
-
-fn write_line(input: &mut ChildStdin, value: &impl serde::Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    input.write_all(&line)?;
-    input.flush()
-}
-
-fn listen(mut output: impl BufRead, sender: &Sender<(usize, u64, Message)>, index: usize, generation: u64) {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        let report = match output.read_line(&mut line) {
-            Ok(1..) => serde_json::from_str::<Report>(&line).ok(),
-            _ => None,
-        };
-        let Some(report) = report else { break };
-        let mut bytes = Vec::new();
-        if let Report::Candidate(_, length) | Report::Final(_, length) = &report
-            && output.by_ref().take(*length).read_to_end(&mut bytes).ok() != Some(*length as usize)
-        {
-            break;
-        }
-        if sender.send((index, generation, Message::Said(Box::new(report), bytes))).is_err() {
-            return;
-        }
-    }
-    // The pool may be gone.
-    let _ = sender.send((index, generation, Message::Ended));
 }

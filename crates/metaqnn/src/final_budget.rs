@@ -8,9 +8,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use metaqnn_core::ports::{CandidateJob, CandidateLength, TrainingProgress};
-use metaqnn_exec::protocol::Job;
-use metaqnn_exec::{PoolEvent, WorkerPool};
+use metaqnn_core::ports::{CandidateJob, CandidateLength, Executor, ExecutorEvent, Job, TrainingProgress};
+use metaqnn_exec::WorkerPool;
 
 use crate::interrupt::Interrupt;
 
@@ -40,7 +39,7 @@ pub(crate) fn measure_epoch(
     let mut first: Option<(Instant, f64)> = None;
     while !interrupted.is_set() {
         match pool.next(Duration::from_millis(100))? {
-            Some(PoolEvent::Progress(_, _, TrainingProgress::Step { progress, .. })) => match first {
+            Some(ExecutorEvent::Progress(_, _, TrainingProgress::Step { progress, .. })) => match first {
                 None => first = Some((Instant::now(), progress)),
                 Some((begin, before)) if begin.elapsed() >= most => {
                     let epochs = f64::from(EPOCHS) * (progress - before);
@@ -48,8 +47,8 @@ pub(crate) fn measure_epoch(
                 }
                 Some(_) => {}
             },
-            Some(PoolEvent::Progress(_, _, TrainingProgress::Restart { .. })) => return Ok(None),
-            Some(PoolEvent::Candidate(_, result)) => {
+            Some(ExecutorEvent::Progress(_, _, TrainingProgress::Restart { .. })) => return Ok(None),
+            Some(ExecutorEvent::Candidate(_, result)) => {
                 let evaluation = result.ok().map(|result| result.evaluation);
                 let whole = evaluation.filter(|evaluation| evaluation.tries == 1 && evaluation.epochs > 0);
                 return Ok(whole.map(|evaluation| evaluation.train_seconds / f64::from(evaluation.epochs)));

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use metaqnn_core::ports::{CandidateLength, Storage};
+use metaqnn_core::ports::{CandidateLength, Job, Storage};
 use metaqnn_core::settings::{self, Settings};
 use metaqnn_core::study::{Finalist, PlannedTraining, plan_final_trainings};
 use metaqnn_exec::WorkerPool;
-use metaqnn_exec::protocol::{Job, WorkerSetup};
+use metaqnn_exec::protocol::WorkerSetup;
 use metaqnn_store::{StoredTrial, StudyFile};
 use metaqnn_train::ComputeDevice;
 
@@ -98,11 +98,12 @@ impl FinalTrainings {
             budget: arguments.budget.map(|seconds| Budget { begin, seconds }),
             setup: WorkerSetup {
                 data: argument,
-                data_dir: data_dir.display().to_string(),
+                data_dir,
                 reading: serde_json::to_string(&reading)?,
                 data_fingerprint: header.data_fingerprint,
                 image_size: setup::image_size(header.input)?.to_string(),
                 settings: document.to_string(),
+                results: file.path().into(),
             },
             trial_threads,
             images: [data.train.len() + data.valid.len(), data.train.len()],

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use metaqnn_core::ports::{CandidateJob, CandidateLength, FinalJob, JobError, Storage};
+use metaqnn_core::ports::{
+    CandidateJob, CandidateLength, Executor, ExecutorEvent, FinalJob, Job, JobError, Storage,
+};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{CandidateRecord, FinalRecord, TrialNumber};
-use metaqnn_exec::protocol::Job;
-use metaqnn_exec::{PoolEvent, WorkerPool};
+use metaqnn_exec::WorkerPool;
 use metaqnn_store::{StoredTrial, StudyFile, beside};
 
 use crate::interrupt::Interrupt;
@@ -96,8 +97,9 @@ impl FinalJobs<'_> {
     ///
     /// Where a result cannot be stored or nothing can be kept; what was stored before stays.
     pub(crate) fn run(self, jobs: Vec<Job>) -> Result<Option<Vec<String>>> {
-        let mut progress = Progress::new(self.pool.len(), self.file.path(), self.what);
-        let architectures: HashMap<TrialNumber, Architecture> = jobs.iter().filter_map(of_job).collect();
+        let mut progress = Progress::new(self.pool.places(), self.file.path(), self.what);
+        let architectures: HashMap<TrialNumber, Architecture> =
+            jobs.iter().map(|job| (job.trial(), job.architecture().clone())).collect();
         let mut open = jobs.len();
         let mut waiting = jobs.into_iter();
         let mut failures = Vec::new();
@@ -118,7 +120,7 @@ impl FinalJobs<'_> {
                 let _ = self.pool.submit(job);
             }
             let failed = match self.pool.next(Duration::from_millis(200))? {
-                Some(PoolEvent::Candidate(trial, Ok(result))) => {
+                Some(ExecutorEvent::Candidate(trial, Ok(result))) => {
                     open -= 1;
                     progress.ended(trial);
                     let record = CandidateRecord::new(trial, result);
@@ -127,22 +129,22 @@ impl FinalJobs<'_> {
                     progress.say(&candidate_line(&record));
                     None
                 }
-                Some(PoolEvent::Final(trial, Ok(result))) => {
+                Some(ExecutorEvent::Final(trial, Ok(result))) => {
                     open -= 1;
                     progress.ended(trial);
                     self.file.store_final(&FinalRecord::new(trial, result))?;
                     remove_checkpoints(self.file, trial);
                     None
                 }
-                Some(PoolEvent::Candidate(trial, Err(error))) => Some((trial, error)),
-                Some(PoolEvent::Final(trial, Err(error))) => Some((trial, error)),
-                Some(PoolEvent::Progress(worker, trial, step)) => {
+                Some(ExecutorEvent::Candidate(trial, Err(error))) => Some((trial, error)),
+                Some(ExecutorEvent::Final(trial, Err(error))) => Some((trial, error)),
+                Some(ExecutorEvent::Progress(worker, trial, step)) => {
                     if let Some(architecture) = architectures.get(&trial) {
                         progress.worker(worker, trial, architecture, &step);
                     }
                     None
                 }
-                Some(PoolEvent::Evaluated(..)) | None => None,
+                Some(ExecutorEvent::Evaluated(..)) | None => None,
             };
             match failed {
                 Some((_, JobError::Storage(reason))) => bail!(reason),
@@ -158,14 +160,6 @@ impl FinalJobs<'_> {
             progress.final_status(self.what, self.clock.and_then(|clock| clock.seconds_left()));
         }
         Ok(Some(failures))
-    }
-}
-
-fn of_job(job: &Job) -> Option<(TrialNumber, Architecture)> {
-    match job {
-        Job::Candidate(job) => Some((job.trial, job.architecture.clone())),
-        Job::Final(job) => Some((job.trial, job.architecture.clone())),
-        Job::Trial(_) => None,
     }
 }
 

@@ -1,11 +1,10 @@
 //! After the search: a network is chosen among candidates, trained on all training data and measured once on the test data.
 
 use anyhow::Result;
-use metaqnn_core::ports::{CandidateLength, Storage};
+use metaqnn_core::ports::{CandidateLength, Job, Storage};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{Failure, FinishedNetwork, Outcome, TrialNumber, best_candidate, choose_candidates};
 use metaqnn_exec::WorkerPool;
-use metaqnn_exec::protocol::Job;
 use metaqnn_store::{Detail, StoredTrial};
 
 use crate::final_jobs::{FinalJobs, candidate_job, final_job};

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use metaqnn_core::ports::{Storage, TrialJob};
+use metaqnn_core::ports::{Executor, ExecutorEvent, Job, Storage, TrialJob};
 use metaqnn_core::settings::Settings;
 use metaqnn_core::study::{Ask, EventKind, EventRecord, Study, TrialStopping};
 use metaqnn_data::{ImageSize, Reading};
-use metaqnn_exec::protocol::{Job, WorkerSetup};
-use metaqnn_exec::{PoolEvent, WorkerPool};
+use metaqnn_exec::WorkerPool;
+use metaqnn_exec::protocol::WorkerSetup;
 use metaqnn_store::{StoredTrial, StudyFile};
 
 use crate::interrupt::{INTERRUPTED, Interrupt};
@@ -165,11 +165,12 @@ impl Run {
     pub(crate) fn pool(&self, workers: usize, threads: u32) -> Result<WorkerPool> {
         let worker = WorkerSetup {
             data: self.data.clone(),
-            data_dir: self.data_dir.display().to_string(),
+            data_dir: self.data_dir.clone(),
             reading: serde_json::to_string(&self.reading)?,
             data_fingerprint: self.data_fingerprint.clone(),
             image_size: self.image_size.to_string(),
             settings: self.settings_text.clone(),
+            results: self.file.path().into(),
         };
         setup::start_workers(worker, workers, threads)
     }
@@ -223,7 +224,7 @@ impl Run {
         }
         let workers = setup::workers(&self.settings);
         let mut pool = self.pool(workers, self.settings.search.threads)?;
-        let mut progress = Progress::new(pool.len(), self.file.path(), "search");
+        let mut progress = Progress::new(pool.places(), self.file.path(), "search");
         if let Some(best) = self.file.reader().top(1)?.first() {
             progress.best(best.record.evaluation.outcome.valid_accuracy().map_or(0.0, |a| a.value()), &best.record);
         }
@@ -269,7 +270,7 @@ impl Run {
             }
             let patience = if is_busy { Duration::ZERO } else { Duration::from_millis(200) };
             match pool.next(patience)? {
-                Some(PoolEvent::Evaluated(trial, evaluation)) => {
+                Some(ExecutorEvent::Evaluated(trial, evaluation)) => {
                     progress.ended(trial);
                     let seconds = self.seconds();
                     self.shortest_trial_seconds = self.shortest_trial_seconds.min(evaluation.train_seconds);
@@ -281,12 +282,12 @@ impl Run {
                         show_event(&mut progress, &event);
                     }
                 }
-                Some(PoolEvent::Progress(worker, trial, step)) => {
+                Some(ExecutorEvent::Progress(worker, trial, step)) => {
                     if let Some(asked) = self.study.pending().find(|asked| asked.trial == trial) {
                         progress.worker(worker, trial, &asked.architecture, &step);
                     }
                 }
-                Some(PoolEvent::Candidate(..) | PoolEvent::Final(..)) | None => {}
+                Some(ExecutorEvent::Candidate(..) | ExecutorEvent::Final(..)) | None => {}
             }
             progress.status(&SearchStatus {
                 epsilon: self.study.epsilon(self.progress()),

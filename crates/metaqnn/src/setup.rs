@@ -11,8 +11,8 @@ use metaqnn_data::{
     DEFAULT_SPLIT_SEED, DataArgument, DataSet, ImageSize, ImageSplits, LoadedData, Reading, SplitSettings, data_dir,
     load_argument,
 };
-use metaqnn_exec::WorkerPool;
 use metaqnn_exec::protocol::WorkerSetup;
+use metaqnn_exec::{WorkerCommand, WorkerPool};
 use metaqnn_store::StudyReader;
 use toml_edit::DocumentMut;
 
@@ -60,7 +60,7 @@ pub(crate) fn checked(document: &DocumentMut) -> Result<Settings> {
 pub(crate) fn start_workers(worker: WorkerSetup, workers: usize, threads: u32) -> Result<WorkerPool> {
     check_threads(workers, threads)?;
     let program = std::env::current_exe().context("the program's own file is not found")?;
-    Ok(WorkerPool::start(program, worker, workers, threads)?)
+    Ok(WorkerPool::start(WorkerCommand::new(program), worker, workers, threads)?)
 }
 
 /// Refuses more threads than the machine bears.

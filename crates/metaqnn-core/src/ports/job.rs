@@ -1,15 +1,45 @@
-//! The traits through which the outer crates train, store and execute trials.
+//! What is trained, how far it is, and what comes of it.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::lossless_path;
 use crate::early_stopping::StopRule;
 use crate::space::Architecture;
-use crate::study::{
-    CandidateRecord, CurvePoint, EnsembleRecord, Evaluation, EventRecord, FinalRecord, PlannedTraining, RaisedLimits,
-    StudyHeader, TrialNumber,
-};
+use crate::study::{CurvePoint, Evaluation, TrialNumber};
+
+/// Something to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Train and validate.
+    Trial(TrialJob),
+    /// Train as finally, but shorter, and validate.
+    Candidate(CandidateJob),
+    /// Train on everything and measure on the test data.
+    Final(FinalJob),
+}
+
+impl Job {
+    /// The trial that it belongs to.
+    pub fn trial(&self) -> TrialNumber {
+        match self {
+            Job::Trial(job) => job.trial,
+            Job::Candidate(job) => job.trial,
+            Job::Final(job) => job.trial,
+        }
+    }
+
+    /// What is trained.
+    pub fn architecture(&self) -> &Architecture {
+        match self {
+            Job::Trial(job) => &job.architecture,
+            Job::Candidate(job) => &job.architecture,
+            Job::Final(job) => &job.architecture,
+        }
+    }
+}
 
 /// A network to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +70,7 @@ pub struct CandidateJob {
     /// How long.
     pub length: CandidateLength,
     /// File of the state after each epoch, from which a training that was killed goes on; `None`: it begins anew.
+    #[serde(with = "lossless_path::optional")]
     pub checkpoint: Option<PathBuf>,
 }
 
@@ -74,6 +105,7 @@ pub struct FinalJob {
     #[serde(default)]
     pub turning_is_safe: Option<bool>,
     /// File of the state after each epoch, as in [`CandidateJob`].
+    #[serde(with = "lossless_path::optional")]
     pub checkpoint: Option<PathBuf>,
 }
 
@@ -149,151 +181,4 @@ pub struct FinalEvaluation {
     /// The weights in safetensors format, named as [`Graph`](crate::graph::Graph) names its nodes.
     #[serde(skip)]
     pub weights: Vec<u8>,
-}
-
-/// Trains networks, in the process and on the device that it was made for.
-///
-/// Contract: the same job gives the same evaluation (times aside) from the same evaluator on one thread of the same CPU.
-/// A network that does not learn is an [`Evaluation`] with a failure, not an error.
-pub trait Evaluator {
-    /// Trains and validates; `report` is called as the training goes on.
-    fn evaluate(&mut self, job: &TrialJob, report: &mut dyn FnMut(TrainingProgress)) -> Evaluation;
-
-    /// Trains and validates a candidate for the final training.
-    ///
-    /// # Errors
-    ///
-    /// [`JobError`] where that could not be done; a network that did not learn is no error.
-    fn evaluate_candidate(
-        &mut self,
-        job: &CandidateJob,
-        report: &mut dyn FnMut(TrainingProgress),
-    ) -> Result<CandidateEvaluation, JobError>;
-
-    /// Trains on training and validation data and measures once on the test data.
-    ///
-    /// # Errors
-    ///
-    /// [`JobError`] says in words why there is no trained network, for example that the loss was not finite.
-    fn evaluate_final(
-        &mut self,
-        job: &FinalJob,
-        report: &mut dyn FnMut(TrainingProgress),
-    ) -> Result<FinalEvaluation, JobError>;
-}
-
-/// Keeps a study.
-///
-/// Contract: what a method has stored when it returns survives the death of the process and of the machine; a method
-/// that fails has stored nothing. Events are numbered from 0 without gaps, and [`append`](Storage::append) refuses any other
-/// number, a trial number that is there, and an architecture that is there.
-pub trait Storage {
-    /// What can go wrong.
-    type Error: std::error::Error + Send + Sync + 'static;
-
-    /// The study's header.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn header(&self) -> Result<StudyHeader, Self::Error>;
-
-    /// Stores an event, and with it the trial where it is one, in one durable transaction.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored; nothing of it is then there.
-    fn append(&mut self, event: &EventRecord) -> Result<(), Self::Error>;
-
-    /// Calls `visit` with every event in order, until it returns false.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn visit_events(&self, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), Self::Error>;
-
-    /// Stores what came of a candidate for the final training; replaces an earlier one of the same trial.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored, or the trial is not there.
-    fn store_candidate(&mut self, record: &CandidateRecord) -> Result<(), Self::Error>;
-
-    /// The candidates, best validation accuracy first, those that failed last, without their probabilities.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn candidates(&self) -> Result<Vec<CandidateRecord>, Self::Error>;
-
-    /// Stores the result and weights of a final training in one durable transaction; replaces an earlier one of the same trial, and
-    /// with it goes the ensemble that had that one as a member.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored, or the trial is not there.
-    fn store_final(&mut self, record: &FinalRecord) -> Result<(), Self::Error>;
-
-    /// The final trainings, best test accuracy first, without their weights.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn finals(&self) -> Result<Vec<FinalRecord>, Self::Error>;
-
-    /// Stores the ensemble in one durable transaction, in place of an earlier one; `None`: there is none any more.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored, or a member has no final training.
-    fn store_ensemble(&mut self, ensemble: Option<&EnsembleRecord>) -> Result<(), Self::Error>;
-
-    /// The ensemble, where there is one.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn ensemble(&self) -> Result<Option<EnsembleRecord>, Self::Error>;
-
-    /// Adds trainings to the plan of what is trained fully, behind those that are there, in one durable transaction.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored, a trial is not there, or is planned already.
-    fn extend_final_plan(&mut self, plan: &[PlannedTraining]) -> Result<(), Self::Error>;
-
-    /// The plan of what is trained fully, in the order in which it was made.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn final_plan(&self) -> Result<Vec<PlannedTraining>, Self::Error>;
-
-    /// Stores what ends the study from now on; what was stored before stays.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored.
-    fn raise_limits(&mut self, limits: RaisedLimits) -> Result<(), Self::Error>;
-
-    /// What ends the study as last raised; `None` where the settings hold.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn raised_limits(&self) -> Result<Option<RaisedLimits>, Self::Error>;
-
-    /// Notes how long the study has run, over all its runs; less than what is noted changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// When it could not be stored.
-    fn note_run_seconds(&mut self, seconds: f64) -> Result<(), Self::Error>;
-
-    /// Seconds that the study has run, over all its runs.
-    ///
-    /// # Errors
-    ///
-    /// When the storage cannot be read.
-    fn run_seconds(&self) -> Result<f64, Self::Error>;
 }
