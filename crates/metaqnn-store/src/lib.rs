@@ -10,6 +10,7 @@
 //! - `study_file`: creating, opening and closing, [`StudyFile`].
 //! - `storage`: what is written, and when it is refused: [`Storage`](metaqnn_core::ports::Storage) for [`StudyFile`].
 //! - `study_reader`: what can be asked of a study, [`StudyReader`].
+//! - `memory_study`: a study that is nowhere, for tests of who writes one, [`MemoryStudy`].
 //! - `checksums`, `verify`: SHA-256 of what is stored, and how a study is checked against it.
 //! - `copy`, `new_file`: a copy of a study, also of one that runs, [`copy_study`].
 //! - `beside`: the names of files beside a study.
@@ -70,6 +71,7 @@ mod error;
 mod identity;
 mod lock;
 mod log_file;
+mod memory_study;
 mod new_file;
 mod rows;
 mod running;
@@ -87,8 +89,10 @@ pub use copy::copy_study;
 pub use costs::{Cost, Costs};
 pub use error::StoreError;
 pub use lock::utc;
+pub use memory_study::{MemoryError, MemoryStudy};
+pub use metaqnn_core::study::{Detail, StoredTrial};
 pub use running::{RunningFile, RunningState, RunningTraining};
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
 pub use study_file::StudyFile;
-pub use study_reader::{Counts, Detail, LoggedEvent, StoredTrial, StudyReader};
+pub use study_reader::{Counts, LoggedEvent, StudyReader};
 pub use verify::Verified;

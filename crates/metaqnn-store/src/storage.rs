@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{
-    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, Outcome, PlannedTraining, RaisedLimits,
-    StudyHeader, TrialNumber, TrialRecord,
+    CandidateRecord, Detail, EnsembleRecord, EventKind, EventRecord, FinalRecord, Outcome, PlannedTraining,
+    RaisedLimits, StoredTrial, StudyHeader, TrialNumber, TrialRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -31,12 +31,32 @@ impl Storage for StudyFile {
         self.reader.visit_events(visit)
     }
 
+    fn visit_trials(&self, detail: Detail, visit: &mut dyn FnMut(StoredTrial) -> bool) -> Result<(), StoreError> {
+        self.reader.visit_trials(detail, visit)
+    }
+
+    fn trial(&self, trial: TrialNumber) -> Result<Option<StoredTrial>, StoreError> {
+        self.reader.trial(trial)
+    }
+
+    fn top(&self, n: usize) -> Result<Vec<StoredTrial>, StoreError> {
+        self.reader.top(n)
+    }
+
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        StudyFile::check_in_place(self)
+    }
+
     fn store_candidate(&mut self, record: &CandidateRecord) -> Result<(), StoreError> {
         self.write(|writer| writer.candidate(record))
     }
 
     fn candidates(&self) -> Result<Vec<CandidateRecord>, StoreError> {
         self.reader.candidates()
+    }
+
+    fn validation_probabilities(&self, trial: TrialNumber) -> Result<Option<Vec<f32>>, StoreError> {
+        self.reader.validation_probabilities(trial)
     }
 
     fn store_final(&mut self, record: &FinalRecord) -> Result<(), StoreError> {
@@ -69,6 +89,10 @@ impl Storage for StudyFile {
 
     fn raised_limits(&self) -> Result<Option<RaisedLimits>, StoreError> {
         self.reader.raised_limits()
+    }
+
+    fn raised_limits_before(&self) -> Result<Option<RaisedLimits>, StoreError> {
+        self.reader.raised_limits_before()
     }
 
     fn note_run_seconds(&mut self, seconds: f64) -> Result<(), StoreError> {

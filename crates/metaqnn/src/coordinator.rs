@@ -1,25 +1,29 @@
 //! `metaqnn search` and `metaqnn resume`: from arguments to a run.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, AugmentationChoice, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::{DataReading, RaisedLimits, Study, StudyHeader, TrialStopping};
+use metaqnn_core::study::{DataReading, Study, StudyHeader};
 use metaqnn_data::{DataSet, LoadedData};
-use metaqnn_store::{Detail, StudyFile, StudyReader};
+use metaqnn_run::{Fruitless, Resumed, Run, RunPlan, Surroundings, SystemClock, limits_before};
+use metaqnn_store::StudyFile;
 use metaqnn_train::{ComputeDevice, map_shape};
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
-use crate::interrupt::Interrupt;
-use crate::run::{Run, RunClock};
+use crate::interrupt::{INTERRUPTED, Interrupt};
+use crate::run_display::RunDisplay;
 use crate::search_plan::{Planning, suit_few_images};
 use crate::setup::StudyData;
 use crate::study_path::{create_default, now};
+use crate::summary::Summary;
+use crate::workers::{BesideStudy, Workers, check_threads, workers};
 use crate::{display, setup};
 
 /// Seconds that starting a process takes, beside reading the data.
@@ -27,7 +31,7 @@ const PROCESS_SECONDS: f64 = 0.1;
 
 /// Begins a study.
 pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
-    let begin = Instant::now();
+    let (clock, begin) = (SystemClock::start(), Instant::now());
     let mut document = setup::document(&arguments.settings, &arguments.data, arguments.agent.as_deref())?;
     if arguments.run.models.is_some() || arguments.run.budget.is_some() {
         // What is asked for takes the place of what would end the preset's search.
@@ -37,7 +41,7 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     lay_run(&mut document, &arguments.run)?;
     lay(&mut document, "seed", arguments.seed)?;
     let settings = setup::checked(&document)?;
-    setup::check_threads(setup::workers(&settings), settings.search.threads)?;
+    check_threads(workers(&settings), settings.search.threads)?;
     let device = metaqnn_train::parse_device(&settings.search.device)?;
     let data_dir = arguments.data_dir.data_dir.as_deref();
     let data_argument = setup::lasting(&arguments.data)?;
@@ -86,56 +90,37 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let path = setup::seen_from_here(file.path());
     eprintln!("study {}: {} images of {input}, {} classes", path.display(), data.train.len(), data.classes());
     eprintln!("to watch it in a browser: metaqnn serve {}", path.display());
-    let validated_images = data.valid.len();
-    let asks_of_symmetry = asks_of_symmetry(&settings, &data);
-    let guessing = guessing(&data);
-    drop(data);
-    Run {
-        interrupted: Interrupt::watch(file.path())?,
-        file,
+    let place = (data_argument.clone(), data_dir);
+    Begun {
+        clock,
+        workers: Workers::new(file.path(), &header, place, &reading, document.to_string())?,
         study: Study::new(settings.clone(), space, seed),
-        stopping: TrialStopping::new(&settings),
-        clock: RunClock {
-            seconds_before: 0.0,
-            begin,
-            budget_seconds: settings.search.budget_seconds,
-            budget_before: 0.0,
-        },
-        settings,
-        settings_text: document.to_string(),
+        resumed: Resumed::nothing(&settings),
+        plan: plan(settings, &data, start_seconds),
+        guessing: guessing(&data),
         data: data_argument,
-        data_dir,
-        reading,
-        data_fingerprint: header.data_fingerprint,
-        image_size: setup::image_size(input)?,
-        start_seconds,
-        validated_images,
-        asks_of_symmetry,
-        guessing,
-        shortest_trial_seconds: f64::INFINITY,
         json: arguments.run.json,
-        failures: Vec::new(),
+        file,
     }
-    .execute()
+    .execute(data)
 }
 
 /// Goes on with a study.
 pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
-    let begin = Instant::now();
+    let clock = SystemClock::start();
     let mut file = StudyFile::open(&arguments.study)?;
     let header = file.header()?;
     let mut document = setup::document_of_study(&arguments.study, &header)?;
-    let first_budget = setup::checked(&document)?.search.budget_seconds;
-    let raised = file.raised_limits()?;
-    if let Some(limits) = raised {
-        lay(&mut document, "models", Some(limits.models))?;
-        lay(&mut document, "budget_seconds", Some(format!("{:?}", limits.budget_seconds)))?;
+    let [at_first, before] = limits_before(&file, &setup::checked(&document)?)?;
+    if before != at_first {
+        lay(&mut document, "models", Some(before.models))?;
+        lay(&mut document, "budget_seconds", Some(format!("{:?}", before.budget_seconds)))?;
     }
     let stored = setup::checked(&document)?;
     check_raised(&arguments.run, &stored).with_context(|| arguments.study.display().to_string())?;
     lay_run(&mut document, &arguments.run)?;
     let settings = setup::checked(&document)?;
-    setup::check_threads(setup::workers(&settings), settings.search.threads)?;
+    check_threads(workers(&settings), settings.search.threads)?;
     metaqnn_train::parse_device(&settings.search.device)?;
     let begin_reading = Instant::now();
     let reading = setup::reading_of_study(file.reader())?;
@@ -143,57 +128,99 @@ pub(crate) fn resume(arguments: &ResumeArguments) -> Result<i32> {
         setup::data_of_study(&arguments.study, &header, &reading, &arguments.place)?;
     let start_seconds = begin_reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
     let (_, space) = space_of(&settings, &data)?;
-    let validated_images = data.valid.len();
-    let asks_of_symmetry = asks_of_symmetry(&settings, &data);
-    let guessing = guessing(&data);
-    drop(data);
     let mut study = Study::new(settings.clone(), space, header.seed);
-    replay(file.reader(), &mut study)?;
-    let budget_before = if settings.search.budget_seconds > stored.search.budget_seconds {
-        stored.search.budget_seconds
-    } else {
-        // Raised by an earlier run, or never.
-        let before = file.reader().raised_limits_before()?.map_or(first_budget, |limits| limits.budget_seconds);
-        raised.map_or(0.0, |_| before)
-    };
+    setup::replay(file.reader(), &mut study)?;
     // Last, so that a resume that is refused changes nothing.
     file.begin_writing()?;
-    let limits = |settings: &Settings| RaisedLimits {
-        models: settings.search.models,
-        budget_seconds: settings.search.budget_seconds,
-    };
-    if limits(&settings) != limits(&stored) {
-        file.raise_limits(limits(&settings))?;
-    }
-    let mut stopping = TrialStopping::new(&settings);
-    file.reader().visit_trials(Detail::Full, &mut |trial| {
-        stopping.note(&trial.record);
-        true
-    })?;
-    let seconds_before = file.run_seconds()?;
+    let resumed = Resumed::of(&mut file, &settings, before, at_first)?;
     eprintln!("{}: {} so far", arguments.study.display(), display::count(study.models(), "model"));
-    Run {
-        interrupted: Interrupt::watch(file.path())?,
-        file,
+    let place = (argument.clone(), data_dir);
+    Begun {
+        clock,
+        workers: Workers::new(file.path(), &header, place, &reading, document.to_string())?,
         study,
-        stopping,
-        clock: RunClock { seconds_before, begin, budget_seconds: settings.search.budget_seconds, budget_before },
-        settings,
-        settings_text: document.to_string(),
+        resumed,
+        plan: plan(settings, &data, start_seconds),
+        guessing: guessing(&data),
         data: argument,
-        data_dir,
-        reading,
-        data_fingerprint: header.data_fingerprint,
-        image_size: setup::image_size(header.input)?,
-        start_seconds,
-        validated_images,
-        asks_of_symmetry,
-        guessing,
-        shortest_trial_seconds: f64::INFINITY,
         json: arguments.run.json,
-        failures: Vec::new(),
+        file,
     }
-    .execute()
+    .execute(data)
+}
+
+/// A run that is about to begin.
+struct Begun {
+    file: StudyFile,
+    clock: SystemClock,
+    workers: Workers,
+    study: Study,
+    resumed: Resumed,
+    plan: RunPlan,
+    /// The share of the test images that one has right who always answers the most frequent class.
+    guessing: f64,
+    /// The DATA argument.
+    data: String,
+    json: bool,
+}
+
+impl Begun {
+    /// Searches, chooses a network and trains it finally, sums up and closes the study; returns the exit status. The images in this process are
+    /// needed no more.
+    fn execute(self, images: DataSet) -> Result<i32> {
+        drop(images);
+        let path = self.file.path().to_path_buf();
+        let interrupt = Interrupt::watch(&path)?;
+        let settings = self.plan.settings.clone();
+        let surroundings = Surroundings {
+            storage: self.file,
+            executors: self.workers,
+            clock: &self.clock,
+            checkpoints: &BesideStudy(path.clone()),
+            is_interrupted: &|| interrupt.is_set(),
+        };
+        let run = Run::new(surroundings, self.plan, self.study, self.resumed);
+        let finished = run.execute(&mut RunDisplay::new(path.clone()))?;
+        let (guessing, json) = (self.guessing, self.json);
+        Summary { finished: &finished, settings: &settings, data: &self.data, guessing, json }.print()?;
+        let (fruitless, interrupted) = (finished.fruitless, finished.interrupted);
+        finished.storage.close()?;
+        match fruitless {
+            Some(fruitless) => bail!(in_words(fruitless, &path)),
+            None => Ok(if interrupted { INTERRUPTED } else { 0 }),
+        }
+    }
+}
+
+/// Why a run has not given what it is for.
+fn in_words(fruitless: Fruitless, study: &Path) -> String {
+    match fruitless {
+        Fruitless::NothingTrained => "no network was trained".into(),
+        Fruitless::NoneLearned(models) => {
+            let networks = display::count(models, "network");
+            format!("{networks} trained, none has learned; `metaqnn log` says why each failed")
+        }
+        Fruitless::NoFinalTraining(failures) => {
+            let reasons: Vec<String> = failures.iter().map(|reason| format!("\n  {reason}")).collect();
+            format!(
+                "the final training has no result; `metaqnn resume {}` tries it again{}",
+                study.display(),
+                reasons.concat()
+            )
+        }
+    }
+}
+
+/// What is settled before a run on `data` begins.
+fn plan(settings: Settings, data: &DataSet, start_seconds: f64) -> RunPlan {
+    RunPlan {
+        begin: Duration::ZERO,
+        places: workers(&settings),
+        start_seconds,
+        validated_images: data.valid.len(),
+        asks_of_symmetry: asks_of_symmetry(&settings, data),
+        settings,
+    }
 }
 
 /// Whether a candidate is to show if images may be mirrored or turned: nobody has said so of own data.
@@ -205,16 +232,6 @@ fn asks_of_symmetry(settings: &Settings, data: &DataSet) -> bool {
 fn guessing(data: &DataSet) -> f64 {
     let most = data.test.class_counts(data.classes()).into_iter().max().unwrap_or(0);
     most as f64 / data.test.len().max(1) as f64
-}
-
-/// Rebuilds the agent from the stored log.
-pub(crate) fn replay(reader: &StudyReader, study: &mut Study) -> Result<()> {
-    let mut broken = None;
-    reader.visit_events(&mut |event| {
-        broken = study.replay(&event).err();
-        broken.is_none()
-    })?;
-    broken.map_or(Ok(()), |error| bail!("{}: {error}", reader.path().display()))
 }
 
 /// Lays the flags that every run has over the settings.

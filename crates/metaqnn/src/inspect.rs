@@ -6,7 +6,7 @@ use metaqnn_store::{Detail, LoggedEvent, StudyReader};
 use serde_json::json;
 
 use crate::arguments::{ConfigArguments, LogArguments, ShowArguments, StudyArguments, TopArguments};
-use crate::{coordinator, display, ranking, setup};
+use crate::{display, ranking, setup};
 
 /// The best models.
 pub(crate) fn top(arguments: &TopArguments) -> Result<i32> {
@@ -153,6 +153,6 @@ fn rebuilt(reader: &StudyReader) -> Result<Study> {
     let settings = setup::checked(&setup::document_of_study(reader.path(), &header)?)?;
     let space = setup::space(&settings, header.input, header.class_names.len() as u32)?;
     let mut study = Study::new(settings, space, header.seed);
-    coordinator::replay(reader, &mut study)?;
+    setup::replay(reader, &mut study)?;
     Ok(study)
 }

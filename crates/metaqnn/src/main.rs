@@ -16,10 +16,7 @@ mod display;
 mod ensemble;
 mod evaluate_command;
 mod export_command;
-mod final_budget;
 mod final_command;
-mod final_jobs;
-mod final_phase;
 mod final_table;
 mod inspect;
 mod interrupt;
@@ -28,7 +25,7 @@ mod predict_command;
 mod progress;
 mod ranking;
 mod report_command;
-mod run;
+mod run_display;
 mod search_plan;
 mod serve_command;
 mod setup;
@@ -41,6 +38,7 @@ mod train_command;
 mod trained_model;
 mod verdict;
 mod worker;
+mod workers;
 
 use clap::Parser;
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use metaqnn_core::ports::TrainingProgress;
 use metaqnn_core::space::Architecture;
-use metaqnn_core::study::{Failure, Outcome, TrialNumber, TrialRecord};
+use metaqnn_core::study::{TrialNumber, TrialRecord};
+use metaqnn_run::SearchStatus;
 use metaqnn_store::RunningFile;
 
 use crate::display;
@@ -30,18 +31,6 @@ struct Lines {
     _all: MultiProgress,
     status: ProgressBar,
     workers: Vec<ProgressBar>,
-}
-
-/// How far a search is.
-pub(crate) struct SearchStatus {
-    /// Of the next trial.
-    pub(crate) epsilon: f64,
-    pub(crate) models: u64,
-    /// Models asked for; 0: the time ends the search.
-    pub(crate) of: u64,
-    /// Of all runs.
-    pub(crate) run_seconds: f64,
-    pub(crate) seconds_left: Option<f64>,
 }
 
 impl Progress {
@@ -67,29 +56,14 @@ impl Progress {
         }
     }
 
-    /// A network that learned; said aloud where it is the best so far.
-    pub(crate) fn best(&mut self, valid_accuracy: f64, record: &TrialRecord) {
-        if self.best.is_none_or(|(best, _)| valid_accuracy > best) {
-            self.best = Some((valid_accuracy, record.trial));
-            let text =
-                format!("trial {:>4}: {:.2} % validation accuracy, best so far:", record.trial, 100.0 * valid_accuracy);
-            self.say(&display::with_architecture(&text, &record.architecture));
+    /// Whether a network that learned is the best so far.
+    pub(crate) fn is_best(&mut self, record: &TrialRecord) -> bool {
+        let accuracy = record.evaluation.outcome.valid_accuracy().map_or(0.0, |accuracy| accuracy.value());
+        let is_best = self.best.is_none_or(|(best, _)| accuracy > best);
+        if is_best {
+            self.best = Some((accuracy, record.trial));
         }
-    }
-
-    /// A network that failed; its architecture is left to `show`, since in a terminal many of them would push the best away.
-    pub(crate) fn failed(&self, record: &TrialRecord) {
-        let reason = match &record.evaluation.outcome {
-            // The one that is nothing out of the ordinary, in short.
-            Outcome::Failed { failure: Failure::FailedToLearn { valid_accuracy, .. } } => {
-                format!("failed to learn, {:.2} % validation accuracy", 100.0 * valid_accuracy)
-            }
-            Outcome::Failed { failure: Failure::LossOfGuessing { loss, .. } } => {
-                format!("failed to learn, training loss {loss:.3} is that of guessing")
-            }
-            _ => display::failure(record).unwrap_or_default(),
-        };
-        self.say(&format!("trial {:>4}: {reason}", record.trial));
+        is_best
     }
 
     /// What a worker does.

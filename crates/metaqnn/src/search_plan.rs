@@ -15,6 +15,7 @@ use metaqnn_train::{NetworkEvaluator, map_shape};
 use toml_edit::DocumentMut;
 
 use crate::arguments::SettingsArguments;
+use crate::workers::all_threads;
 use crate::{cpu_speed, display, setup};
 
 /// Of fewer own images a trial trains on changed ones as well, else it tells which network learns them by heart.
@@ -98,7 +99,7 @@ impl Planning {
             images: data.train.len() + data.valid.len(),
             validated: data.valid.len(),
             seconds: budget - self.begin.elapsed().as_secs_f64() - self.reading_seconds,
-            threads: setup::all_threads(settings),
+            threads: all_threads(settings),
             slowness: self.slowness,
         };
         Ok(BudgetPlan::new(settings, &space, least, means))
@@ -156,7 +157,7 @@ impl Planning {
         else {
             return Ok(None);
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(setup::all_threads(settings) as usize).build()?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(all_threads(settings) as usize).build()?;
         let accuracy = |data: &Arc<DataSet>, architecture: &Architecture| -> Result<f64> {
             let (search, last) = (settings.training.clone(), settings.final_phase.training.clone());
             let mut evaluator = NetworkEvaluator::new("cpu", data.clone(), search, last)?;

@@ -6,21 +6,17 @@ use anyhow::{Context, Result, anyhow, bail};
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::{self, Preset, Settings};
 use metaqnn_core::space::SearchSpace;
-use metaqnn_core::study::StudyHeader;
+use metaqnn_core::study::{Study, StudyHeader};
 use metaqnn_data::{
     DEFAULT_SPLIT_SEED, DataArgument, DataSet, ImageSize, ImageSplits, LoadedData, Reading, SplitSettings, data_dir,
     load_argument,
 };
-use metaqnn_exec::protocol::WorkerSetup;
-use metaqnn_exec::{WorkerCommand, WorkerPool};
+use metaqnn_run::RunError;
 use metaqnn_store::StudyReader;
 use toml_edit::DocumentMut;
 
 use crate::arguments::{ReadingArguments, SettingsArguments, StudyDataArguments};
 use crate::display;
-
-/// Threads of workers that a core bears; with more the machine only swaps.
-const THREADS_A_CORE: usize = 32;
 
 /// The settings, with their comments, of preset, agent, file, `--set` and `--max-layers`.
 pub(crate) fn document(arguments: &SettingsArguments, data: &str, agent: Option<&str>) -> Result<DocumentMut> {
@@ -54,42 +50,6 @@ pub(crate) fn document_of_study(path: &Path, header: &StudyHeader) -> Result<Doc
 /// The checked settings of a document.
 pub(crate) fn checked(document: &DocumentMut) -> Result<Settings> {
     Settings::from_toml(&document.to_string()).context("the settings are not valid")
-}
-
-/// Starts so many worker processes of this program.
-pub(crate) fn start_workers(worker: WorkerSetup, workers: usize, threads: u32) -> Result<WorkerPool> {
-    check_threads(workers, threads)?;
-    let program = std::env::current_exe().context("the program's own file is not found")?;
-    Ok(WorkerPool::start(WorkerCommand::new(program), worker, workers, threads)?)
-}
-
-/// Refuses more threads than the machine bears.
-pub(crate) fn check_threads(workers: usize, threads: u32) -> Result<()> {
-    let (cores, all) = (cores(), workers.saturating_mul(threads as usize));
-    let most = THREADS_A_CORE * cores;
-    if all > most {
-        bail!(
-            "{workers} workers of {threads} threads are {all} threads; on {cores} cores {most} are allowed: lower --workers or --threads"
-        );
-    }
-    Ok(())
-}
-
-/// Worker processes of a search.
-pub(crate) fn workers(settings: &Settings) -> usize {
-    match settings.search.workers {
-        0 => cores(),
-        workers => workers as usize,
-    }
-}
-
-/// Threads of all workers of a search together.
-pub(crate) fn all_threads(settings: &Settings) -> u32 {
-    u32::try_from(workers(settings)).unwrap_or(u32::MAX).saturating_mul(settings.search.threads)
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The search space of `settings`.
@@ -128,6 +88,14 @@ pub(crate) fn reading_of_study(reader: &StudyReader) -> Result<Reading> {
     let reading: Reading = serde_json::from_str(&stored.reading).with_context(unreadable)?;
     let splits = ImageSplits::from_bytes(&stored.image_splits).with_context(unreadable)?;
     Ok(Reading { splits: (!splits.images.is_empty()).then_some(splits), ..reading })
+}
+
+/// Rebuilds the agent from the stored log.
+pub(crate) fn replay(reader: &StudyReader, study: &mut Study) -> Result<()> {
+    match metaqnn_run::replay(study, |visit| reader.visit_events(visit)) {
+        Err(error @ RunError::Replay(_)) => bail!("{}: {error}", reader.path().display()),
+        done => Ok(done?),
+    }
 }
 
 /// The data of a study, read, and where they are.

@@ -3,34 +3,46 @@
 use anyhow::Result;
 use metaqnn_core::graph::Graph;
 use metaqnn_core::ports::Storage;
+use metaqnn_core::settings::Settings;
 use metaqnn_core::study::{Failure, Outcome, smallest_network};
-use metaqnn_store::{Detail, StoredTrial};
+use metaqnn_run::Finished;
+use metaqnn_store::{Detail, StoredTrial, StudyFile};
 use serde_json::json;
 
-use crate::run::Run;
 use crate::verdict::{Measured, verdict};
 use crate::{display, ranking, setup};
 
-impl Run {
+/// A run that has come to its end.
+pub(crate) struct Summary<'a> {
+    pub(crate) finished: &'a Finished<StudyFile>,
+    pub(crate) settings: &'a Settings,
+    /// The DATA argument.
+    pub(crate) data: &'a str,
+    /// The share of the test images that one has right who always answers the most frequent class.
+    pub(crate) guessing: f64,
+    pub(crate) json: bool,
+}
+
+impl Summary<'_> {
     /// Prints the best ten, what was found in words, and the next commands; or the JSON line.
-    pub(crate) fn summarize(&self, trained_finally: Option<StoredTrial>, interrupted: bool) -> Result<()> {
-        let reader = self.file.reader();
+    pub(crate) fn print(&self) -> Result<()> {
+        let reader = self.file().reader();
         let top = ranking::best(reader, 10)?;
-        let test_accuracy = trained_finally.as_ref().and_then(|chosen| chosen.test_accuracy);
-        let best = match trained_finally {
-            Some(trial) => Some(ranking::of_trial(reader, trial)?),
+        let test_accuracy = self.finished.trained_finally.as_ref().and_then(|chosen| chosen.test_accuracy);
+        let best = match &self.finished.trained_finally {
+            Some(trial) => Some(ranking::of_trial(reader, trial.clone())?),
             None => top.first().cloned(),
         };
-        let study = self.file.path().display().to_string();
+        let study = self.file().path().display().to_string();
         if self.json {
             let mut line = json!({
                 "study": study,
                 "data": self.data,
                 "seed": self.settings.search.seed,
-                "models": self.study.models(),
-                "failed": self.study.failed(),
+                "models": self.finished.models,
+                "failed": self.finished.failed,
                 "best": best.as_ref().map(display::ranked_json),
-                "wall_seconds": self.seconds(),
+                "wall_seconds": self.finished.seconds,
                 "costs": display::costs_json(&reader.costs()?),
             });
             if self.settings.final_phase.enabled {
@@ -49,7 +61,7 @@ impl Run {
             }
         }
         let study = self.short_path();
-        if interrupted {
+        if self.finished.interrupted {
             eprintln!(
                 "stopped; nothing but the trials in training is lost. To go on:\n  metaqnn resume {study}{}",
                 self.moved_data()?
@@ -71,15 +83,19 @@ impl Run {
         Ok(())
     }
 
+    fn file(&self) -> &StudyFile {
+        &self.finished.storage
+    }
+
     /// The flag that says where the data are, where they are not where the study began with them.
     fn moved_data(&self) -> Result<String> {
-        let is_moved = self.file.header()?.data != self.data;
+        let is_moved = self.file().header()?.data != self.data;
         Ok(if is_moved { format!(" --data {}", self.data) } else { String::new() })
     }
 
     /// Where the study is, seen from here.
     fn short_path(&self) -> String {
-        setup::seen_from_here(self.file.path()).display().to_string()
+        setup::seen_from_here(self.file().path()).display().to_string()
     }
 
     /// The flag that lets the study go on: with twice the models or, since the final training begins anew, three times the time.
@@ -93,9 +109,10 @@ impl Run {
     }
 
     fn in_words(&self, best: Option<&StoredTrial>) -> Result<String> {
-        let (models, failed) = (self.study.models(), self.study.failed());
+        let (models, failed) = (self.finished.models, self.finished.failed);
         let networks = display::count(models, "network");
-        let mut text = format!("{networks} trained in {}, {failed} of them failed.", display::duration(self.seconds()));
+        let mut text =
+            format!("{networks} trained in {}, {failed} of them failed.", display::duration(self.finished.seconds));
         match best {
             Some(best) => {
                 let (trial, params) = (best.record.trial, best.record.params);
@@ -128,14 +145,14 @@ impl Run {
     /// What the accuracy of `best` is worth; `None` where it was not measured on test data.
     fn verdict(&self, best: &StoredTrial) -> Option<String> {
         let (accuracy, images) = (best.test_accuracy?, best.test_images?);
-        let (guessing, networks) = (self.guessing, self.study.models());
+        let (guessing, networks) = (self.guessing, self.finished.models);
         Some(verdict(Measured { accuracy, images, guessing, networks }))
     }
 
     /// Why there is no network that learned, and what helps.
     fn why_none_learned(&self) -> Result<String> {
         let (mut over, mut last_failure) = (None, None);
-        self.file.reader().visit_trials(Detail::Summary, &mut |trial| {
+        self.file().reader().visit_trials(Detail::Summary, &mut |trial| {
             match trial.record.evaluation.outcome {
                 Outcome::Failed { failure: failure @ Failure::OverLimit { .. } } => over = Some(failure),
                 Outcome::Failed { failure } => last_failure = Some(failure),
@@ -149,8 +166,8 @@ impl Run {
         let Some(Failure::OverLimit { what, limit, .. }) = over else {
             return Ok("None was trained to its end: it needs more time.".into());
         };
-        let header = self.file.header()?;
-        let space = setup::space(&self.settings, header.input, header.class_names.len() as u32)?;
+        let header = self.file().header()?;
+        let space = setup::space(self.settings, header.input, header.class_names.len() as u32)?;
         let training = &self.settings.training;
         let Some(limited) = Limited::of(&what) else { return Ok(format!("All are over the limit of {limit} {what}.")) };
         let size = |graph: &Graph| limited.of_graph(graph, training.batch_size);

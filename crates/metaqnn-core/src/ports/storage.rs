@@ -1,7 +1,8 @@
 //! Where a study is kept.
 
 use crate::study::{
-    CandidateRecord, EnsembleRecord, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StudyHeader,
+    CandidateRecord, Detail, EnsembleRecord, EventRecord, FinalRecord, PlannedTraining, RaisedLimits, StoredTrial,
+    StudyHeader, TrialNumber,
 };
 
 /// Keeps a study.
@@ -34,6 +35,34 @@ pub trait Storage {
     /// When the storage cannot be read.
     fn visit_events(&self, visit: &mut dyn FnMut(EventRecord) -> bool) -> Result<(), Self::Error>;
 
+    /// Calls `visit` with every finished trial in the order in which the agent learned of them, until it returns false.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn visit_trials(&self, detail: Detail, visit: &mut dyn FnMut(StoredTrial) -> bool) -> Result<(), Self::Error>;
+
+    /// A finished trial, in full; `None` where there is none of that number.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn trial(&self, trial: TrialNumber) -> Result<Option<StoredTrial>, Self::Error>;
+
+    /// The `n` trials of the best validation accuracy, the best first, at equal accuracy the earlier trial first; summaries.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn top(&self, n: usize) -> Result<Vec<StoredTrial>, Self::Error>;
+
+    /// Whether the study is still where it was when this storage was opened. To be asked now and then by whoever does not write.
+    ///
+    /// # Errors
+    ///
+    /// When it was moved, deleted or replaced: the run must end.
+    fn check_in_place(&self) -> Result<(), Self::Error>;
+
     /// Stores what came of a candidate for the final training; replaces an earlier one of the same trial.
     ///
     /// # Errors
@@ -47,6 +76,13 @@ pub trait Storage {
     ///
     /// When the storage cannot be read.
     fn candidates(&self) -> Result<Vec<CandidateRecord>, Self::Error>;
+
+    /// The class probabilities of the validation images that were stored with a candidate; `None` where there are none.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn validation_probabilities(&self, trial: TrialNumber) -> Result<Option<Vec<f32>>, Self::Error>;
 
     /// Stores the result and weights of a final training in one durable transaction; replaces an earlier one of the same trial, and
     /// with it goes the ensemble that had that one as a member.
@@ -104,6 +140,13 @@ pub trait Storage {
     ///
     /// When the storage cannot be read.
     fn raised_limits(&self) -> Result<Option<RaisedLimits>, Self::Error>;
+
+    /// What ended the study before it was last raised, where that was raised itself; `None` where its settings held.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be read.
+    fn raised_limits_before(&self) -> Result<Option<RaisedLimits>, Self::Error>;
 
     /// Notes how long the study has run, over all its runs; less than what is noted changes nothing.
     ///

@@ -13,6 +13,7 @@ mod network_time;
 mod predicted_class;
 mod record;
 mod stopping;
+mod stored_trial;
 #[allow(clippy::module_inception)]
 mod study;
 mod trial;
@@ -31,5 +32,6 @@ pub use record::{
     Transition, TrialRecord,
 };
 pub use stopping::TrialStopping;
+pub use stored_trial::{Detail, StoredTrial};
 pub use study::{Ask, AskedTrial, ReplayError, Study};
 pub use trial::{Accuracy, CurvePoint, Evaluation, Failure, Outcome, PruneReason, TrialNumber, TrialState};

@@ -31,3 +31,8 @@ fn the_study_file_keeps_the_contract_of_storage() {
         metaqnn_store::StudyFile::create(path, &samples::header()).unwrap()
     });
 }
+
+#[test]
+fn the_study_in_memory_keeps_the_contract_of_storage() {
+    storage_contract::storage_contract(|| metaqnn_store::MemoryStudy::new(samples::header()));
+}

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use metaqnn_core::ports::Storage;
 use metaqnn_core::study::{
-    CandidateRecord, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, TrialNumber,
+    CandidateRecord, Detail, EnsembleRecord, EventKind, EventRecord, FinalRecord, RaisedLimits, TrialNumber,
 };
 
 use crate::samples;
@@ -14,6 +14,7 @@ pub(crate) fn storage_contract<S: Storage>(make: impl Fn() -> S) {
     a_new_study_is_empty(make());
     events_come_back_in_order_bit_for_bit(make());
     visiting_stops_when_told_to(make());
+    trials_are_read_as_they_were_stored(make());
     what_breaks_the_order_is_refused_whole(make());
     candidates_are_replaced_and_come_best_first(make());
     a_final_plan_grows_and_nothing_in_it_changes(make());
@@ -70,6 +71,67 @@ fn visiting_stops_when_told_to(mut storage: impl Storage) {
         })
         .unwrap();
     assert_eq!(seen, 3);
+}
+
+fn trials_are_read_as_they_were_stored(mut storage: impl Storage) {
+    let mut events = samples::every_kind_of_event();
+    for event in &events {
+        storage.append(event).unwrap();
+    }
+    let trials: Vec<_> = events
+        .iter_mut()
+        .filter(|event| matches!(event.kind, EventKind::Trial(_)))
+        .map(|event| (event.number, samples::record(event).clone()))
+        .collect();
+    let visited = |detail| {
+        let mut visited = Vec::new();
+        storage
+            .visit_trials(detail, &mut |trial| {
+                visited.push((trial.event, trial.record));
+                true
+            })
+            .unwrap();
+        visited
+    };
+    assert_eq!(spelled(&visited(Detail::Full)), spelled(&trials));
+    let mut summaries = trials.clone();
+    for (_, record) in &mut summaries {
+        record.evaluation.curve.clear();
+        record.transitions.clear();
+    }
+    assert_eq!(spelled(&visited(Detail::Summary)), spelled(&summaries));
+    let mut seen = 0;
+    storage
+        .visit_trials(Detail::Summary, &mut |_| {
+            seen += 1;
+            seen < 2
+        })
+        .unwrap();
+    assert_eq!(seen, 2);
+    for (number, record) in &trials {
+        let stored = storage.trial(record.trial).unwrap().unwrap();
+        assert_eq!((stored.event, spelled(&stored.record)), (*number, spelled(record)));
+        assert_eq!((stored.test_accuracy, stored.test_images), (None, None));
+    }
+    assert!(
+        storage.trial(TrialNumber(1)).unwrap().is_none() && storage.trial(TrialNumber(u64::MAX)).unwrap().is_none()
+    );
+    // The best first; those that did not learn are not among them.
+    let accuracies = |n| {
+        let top = storage.top(n).unwrap();
+        top.iter().map(|trial| trial.record.evaluation.outcome.valid_accuracy().unwrap().value()).collect::<Vec<_>>()
+    };
+    assert_eq!(accuracies(9), [1.0, 0.1 + 0.2, 0.0]);
+    assert_eq!((accuracies(1), accuracies(0)), (vec![1.0], Vec::new()));
+    let best = storage.top(1).unwrap().remove(0);
+    assert!(best.record.evaluation.curve.is_empty() && best.record.transitions.is_empty());
+    storage.store_final(&samples::final_record(best.record.trial.0)).unwrap();
+    let best = storage.trial(best.record.trial).unwrap().unwrap();
+    assert_eq!(
+        (best.test_accuracy, best.test_balanced_accuracy, best.test_images),
+        (Some(0.1 + 0.2), Some(0.25), Some(10_000))
+    );
+    storage.check_in_place().unwrap();
 }
 
 fn what_breaks_the_order_is_refused_whole(mut storage: impl Storage) {
@@ -135,6 +197,8 @@ fn candidates_are_replaced_and_come_best_first(mut storage: impl Storage) {
     let kept = CandidateRecord { probabilities: samples::probabilities(), ..of(2, Some(0.7)) };
     storage.store_candidate(&kept).unwrap();
     // What was kept of one comes when it is asked for.
+    assert_eq!(storage.validation_probabilities(TrialNumber(2)).unwrap(), Some(samples::probabilities()));
+    assert_eq!(storage.validation_probabilities(TrialNumber(1)).unwrap(), None);
     let expected = [of(1, Some(0.8)), of(3, Some(0.8)), of(2, Some(0.7)), of(4, None)];
     assert_eq!(storage.candidates().unwrap(), expected);
     assert_eq!(log(&storage).len(), 4);
@@ -196,6 +260,7 @@ fn run_seconds_never_fall(mut storage: impl Storage) {
 
 fn the_limits_raised_last_hold(mut storage: impl Storage) {
     assert_eq!(storage.raised_limits().unwrap(), None);
+    let mut before = None;
     for limits in [
         RaisedLimits { models: 7, budget_seconds: 0.0 },
         RaisedLimits { models: 9, budget_seconds: 0.1 + 0.2 },
@@ -204,6 +269,8 @@ fn the_limits_raised_last_hold(mut storage: impl Storage) {
     ] {
         storage.raise_limits(limits).unwrap();
         assert_eq!(storage.raised_limits().unwrap(), Some(limits));
+        assert_eq!(storage.raised_limits_before().unwrap(), before);
+        before = Some(limits);
         storage.append(&samples::trial_event(log(&storage).len() as u64, limits.models)).unwrap();
     }
     assert!(storage.raise_limits(RaisedLimits { models: u64::MAX, budget_seconds: 1.0 }).is_err());

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::program::{lines, metaqnn};
+use crate::program::{TINY, lines, metaqnn};
 
 fn is_slow() -> bool {
     std::env::var_os("METAQNN_SLOW_TESTS").is_some_and(|set| set == "1")
@@ -252,4 +252,34 @@ fn a_budget_is_kept_and_a_raised_one_searches_on_and_trains_longer() {
     let models = run(&["search", "--budget", "8s", "--workers", "1", "--study", study, "--json"], 8.0);
     let more = run(&["resume", study, "--budget", "24s", "--workers", "1", "--json"], 16.0);
     assert!(models > 0 && more > models, "{models}, then {more}");
+}
+
+#[test]
+fn a_study_in_a_folder_whose_name_is_no_unicode_is_trained_finally() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&inner).unwrap();
+    let study = inner.join("a.study");
+    let settings =
+        ["final.enabled=true", "final.candidates=2", "final.training.epochs=1", "final.training.train_images=300"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metaqnn"));
+    command.args(["search", "--models", "2", "--workers", "1", "--json", "--study"]).arg(&study).args(TINY);
+    command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    // The paths of what is kept of the trainings must reach the worker, or it waits for its job for ever.
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if begin.elapsed() > Duration::from_secs(120) => {
+                child.kill().unwrap();
+                panic!("its networks are not trained finally");
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert!(status.success(), "{status}");
+    let left: Vec<_> = std::fs::read_dir(&inner).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["a.study"]);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What each crate must not depend on; for core, that is every other crate of ours.
-const FORBIDDEN: [(&str, &[&str]); 8] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     (
         "metaqnn-core",
         &[
@@ -14,6 +14,8 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
             "metaqnn-store",
             "metaqnn-exec",
             "metaqnn-export",
+            "metaqnn-report",
+            "metaqnn-run",
             "metaqnn",
             "clap",
             "tokio",
@@ -31,7 +33,26 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("metaqnn-store", &["metaqnn-train", "metaqnn-exec", "metaqnn-report", "metaqnn", "burn"]),
     ("metaqnn-export", &["metaqnn-train", "metaqnn-store", "metaqnn-data", "metaqnn-exec", "metaqnn", "burn"]),
     ("metaqnn-report", &["metaqnn-train", "metaqnn-exec", "metaqnn-kernels", "metaqnn", "burn", "rusqlite"]),
-    ("metaqnn-exec", &["metaqnn-train", "metaqnn-store", "metaqnn", "burn", "rusqlite"]),
+    ("metaqnn-exec", &["metaqnn-train", "metaqnn-store", "metaqnn-run", "metaqnn", "burn", "rusqlite"]),
+    (
+        "metaqnn-run",
+        &[
+            "metaqnn-data",
+            "metaqnn-kernels",
+            "metaqnn-train",
+            "metaqnn-store",
+            "metaqnn-exec",
+            "metaqnn-export",
+            "metaqnn-report",
+            "metaqnn",
+            "clap",
+            "burn",
+            "axum",
+            "indicatif",
+            "console",
+            "rusqlite",
+        ],
+    ),
 ];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -62,4 +83,17 @@ fn no_crate_imports_against_the_direction() {
         }
     }
     assert!(dependencies["metaqnn"].contains("metaqnn-train"), "the test reads real dependencies");
+}
+
+/// What there is to show goes to an observer.
+#[test]
+fn the_coordinator_prints_nothing() {
+    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-run/src");
+    for entry in std::fs::read_dir(sources).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["print!(", "println!(", "dbg!(", "stdout()", "stderr()"] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
 }

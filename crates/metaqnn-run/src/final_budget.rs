@@ -5,13 +5,12 @@
 //! is trained for a moment first, and the plan goes by what that shows. And so that an estimate that is wrong for another network
 //! does not cost much more than the budget, no network is begun for which, at the speed seen so far, there is no time left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Result;
-use metaqnn_core::ports::{CandidateJob, CandidateLength, Executor, ExecutorEvent, Job, TrainingProgress};
-use metaqnn_exec::WorkerPool;
+use metaqnn_core::ports::{CandidateJob, CandidateLength, Clock, Executor, ExecutorEvent, Job, TrainingProgress};
 
-use crate::interrupt::Interrupt;
+use crate::error::RunError;
+use crate::run_clock::seconds_since;
 
 /// Epochs that the moment is long at most.
 const EPOCHS: u32 = 2;
@@ -23,27 +22,31 @@ const LEAST_SECONDS: f64 = 1.0;
 /// How much longer than planned the networks may take before those for which there is no time are left out.
 const TOLERANCE: f64 = 1.1;
 
+/// How long to wait for something to happen before looking at interrupts again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Seconds of an epoch on the training images, measured on the first steps of a network; `None` where it trains too badly to tell, or
 /// after an interruption.
-pub(crate) fn measure_epoch(
-    pool: &mut WorkerPool,
+pub(crate) fn measure_epoch<E: Executor>(
+    executor: &mut E,
     job: CandidateJob,
     budget_seconds: f64,
-    interrupted: &Interrupt,
-) -> Result<Option<f64>> {
+    clock: &dyn Clock,
+    is_interrupted: &dyn Fn() -> bool,
+) -> Result<Option<f64>, RunError> {
     let job = CandidateJob { length: CandidateLength::Epochs(EPOCHS), checkpoint: None, ..job };
-    // The one worker is idle, so the job is taken.
-    let _ = pool.submit(Job::Candidate(job));
-    let most = Duration::from_secs_f64((SHARE * budget_seconds).max(LEAST_SECONDS));
+    // The one place is idle, so the job is taken.
+    let _ = executor.submit(Job::Candidate(job));
+    let most = (SHARE * budget_seconds).max(LEAST_SECONDS);
     // Between two reports, since the first step waits for the data.
-    let mut first: Option<(Instant, f64)> = None;
-    while !interrupted.is_set() {
-        match pool.next(Duration::from_millis(100))? {
+    let mut first: Option<(Duration, f64)> = None;
+    while !is_interrupted() {
+        match executor.next(PATIENCE).map_err(RunError::executor)? {
             Some(ExecutorEvent::Progress(_, _, TrainingProgress::Step { progress, .. })) => match first {
-                None => first = Some((Instant::now(), progress)),
-                Some((begin, before)) if begin.elapsed() >= most => {
+                None => first = Some((clock.now(), progress)),
+                Some((begin, before)) if seconds_since(clock, begin) >= most => {
                     let epochs = f64::from(EPOCHS) * (progress - before);
-                    return Ok((epochs > 0.0).then(|| begin.elapsed().as_secs_f64() / epochs));
+                    return Ok((epochs > 0.0).then(|| seconds_since(clock, begin) / epochs));
                 }
                 Some(_) => {}
             },
@@ -81,22 +84,9 @@ impl Pace {
     }
 }
 
-/// The time of a run that has a budget.
-#[derive(Clone, Copy)]
-pub(crate) struct Budget {
-    pub(crate) begin: Instant,
-    pub(crate) seconds: f64,
-}
-
-impl Budget {
-    /// Whether a network that is likely to take so many seconds still fits.
-    pub(crate) fn has_time_for(&self, likely: f64) -> bool {
-        self.fits(likely, self.begin.elapsed().as_secs_f64())
-    }
-
-    fn fits(&self, likely: f64, elapsed: f64) -> bool {
-        elapsed + likely <= TOLERANCE * self.seconds
-    }
+/// Whether a network that is likely to take so many seconds still fits into a budget of which so many have passed.
+pub(crate) fn fits(budget_seconds: f64, likely: f64, elapsed: f64) -> bool {
+    elapsed + likely <= TOLERANCE * budget_seconds
 }
 
 #[cfg(test)]
@@ -105,9 +95,8 @@ mod tests {
 
     #[test]
     fn what_takes_longer_than_predicted_leaves_time_for_fewer() {
-        let budget = Budget { begin: Instant::now(), seconds: 100.0 };
         let mut pace = Pace::default();
-        let fits = |pace: &Pace, predicted: f64, elapsed: f64| budget.fits(pace.likely(predicted), elapsed);
+        let fits = |pace: &Pace, predicted: f64, elapsed: f64| fits(100.0, pace.likely(predicted), elapsed);
         assert!(fits(&pace, 70.0, 30.0) && !fits(&pace, 81.0, 30.0), "as predicted");
         pace.note(30.0, 30.0);
         assert!(fits(&pace, 70.0, 30.0) && !fits(&pace, 81.0, 30.0));
