@@ -20,6 +20,9 @@ pub enum RunError {
     /// What comes of trainings can be kept nowhere.
     #[error("{0}")]
     NothingIsKept(String),
+    /// The search space is none; all that is wrong with it, a line each.
+    #[error("the search space is not valid: {0}")]
+    Space(String),
     /// There is no network to train fully.
     #[error("no network of it has learned yet")]
     NoneLearned,

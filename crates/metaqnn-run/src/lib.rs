@@ -7,6 +7,7 @@
 //! - [`Surroundings`] (`surroundings`): the ports of a run.
 //! - [`Observer`], [`Notice`] (`observer`): what there is to show.
 //! - `run_clock`: the time of a study over all its runs, and [`SystemClock`].
+//! - [`SearchPlanning`] (`search_plan`): what a search settles before it begins.
 //! - [`Run`] (`run`): a search and its final phase. `search`: asks, hands out, stores, tells. `time_of_search`: when a search is over.
 //!   `final_phase`: chooses a network and trains it finally. `resumed`: what a run goes on from.
 //! - [`FinalTrainings`] (`final_trainings`): the best networks trained fully, as planned. `final_budget`: what a budget leaves time for.
@@ -22,6 +23,7 @@ mod resumed;
 mod run;
 mod run_clock;
 mod search;
+mod search_plan;
 mod surroundings;
 mod time_of_search;
 
@@ -31,4 +33,5 @@ pub use observer::{Notice, Observer, Phase, Reached, SearchStatus};
 pub use resumed::{Resumed, limits_before, replay};
 pub use run::{Finished, Fruitless, Run, RunPlan};
 pub use run_clock::SystemClock;
+pub use search_plan::{Assignment, Images, SearchPlanning, search_space, suit_few_images};
 pub use surroundings::{Checkpoints, NoCheckpoints, Stage, StartExecutor, Surroundings};

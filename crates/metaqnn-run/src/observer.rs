@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use metaqnn_core::graph::MapShape;
 use metaqnn_core::ports::{JobError, TrainingProgress};
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{CandidateRecord, TrialNumber, TrialRecord};
@@ -42,6 +43,41 @@ pub enum Reached {
 /// Something that people want to know when it happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice<'a> {
+    /// Own images are made smaller, since there is no time for larger ones.
+    ImagesAreMadeSmaller(MapShape),
+    /// A network was trained on smaller and on larger images, for so many seconds each.
+    ShapesAreCompared {
+        /// The smaller and the larger one.
+        shapes: [MapShape; 2],
+        /// Of each training.
+        seconds: f64,
+        /// The validation accuracy on each.
+        accuracies: [f64; 2],
+        /// Which of them are taken.
+        smaller_is_taken: bool,
+    },
+    /// How the time of a search is divided.
+    TimeIsDivided {
+        /// Share for searching.
+        search_share: f64,
+        /// Microseconds that networks may take to train on an image, on this machine.
+        microseconds: f64,
+    },
+    /// The budget is short for the images.
+    TimeIsShort {
+        /// What it is.
+        budget_seconds: f64,
+        /// How many they are.
+        images: usize,
+        /// Their shape.
+        shape: MapShape,
+        /// How often the final training sees each.
+        passes: f64,
+        /// How often would do.
+        needed: f64,
+        /// What would be enough.
+        enough_seconds: f64,
+    },
     /// The search is over already.
     NothingToSearch(Reached),
     /// The agent proposes nothing new; so many models were trained.

@@ -1,7 +1,6 @@
 //! `metaqnn search` and `metaqnn resume`: from arguments to a run.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +9,7 @@ use metaqnn_core::ports::Storage;
 use metaqnn_core::settings::{self, AugmentationChoice, Settings};
 use metaqnn_core::space::SearchSpace;
 use metaqnn_core::study::{DataReading, Study, StudyHeader};
-use metaqnn_data::{DataSet, LoadedData};
+use metaqnn_data::{DataSet, ImageSize, LoadedData};
 use metaqnn_run::{Fruitless, Resumed, Run, RunPlan, Surroundings, SystemClock, limits_before};
 use metaqnn_store::StudyFile;
 use metaqnn_train::{ComputeDevice, map_shape};
@@ -19,7 +18,7 @@ use toml_edit::DocumentMut;
 use crate::arguments::{ResumeArguments, RunArguments, SearchArguments};
 use crate::interrupt::{INTERRUPTED, Interrupt};
 use crate::run_display::RunDisplay;
-use crate::search_plan::{Planning, suit_few_images};
+use crate::search_plan::{lay_for_few_images, settle};
 use crate::setup::StudyData;
 use crate::study_path::{create_default, now};
 use crate::summary::Summary;
@@ -31,7 +30,7 @@ const PROCESS_SECONDS: f64 = 0.1;
 
 /// Begins a study.
 pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
-    let (clock, begin) = (SystemClock::start(), Instant::now());
+    let clock = SystemClock::start();
     let mut document = setup::document(&arguments.settings, &arguments.data, arguments.agent.as_deref())?;
     if arguments.run.models.is_some() || arguments.run.budget.is_some() {
         // What is asked for takes the place of what would end the preset's search.
@@ -51,22 +50,12 @@ pub(crate) fn search(arguments: &SearchArguments) -> Result<i32> {
     let start_seconds = begin_reading.elapsed().as_secs_f64() + PROCESS_SECONDS;
     setup::tell(&loaded);
     let LoadedData { mut data, splits, .. } = loaded;
-    suit_few_images(&mut document, &data, &arguments.settings)?;
-    let mut settings = setup::checked(&document)?;
+    let mut settings = lay_for_few_images(&mut document, &data, &arguments.settings)?;
     if device == ComputeDevice::Cpu && settings.budget_limits_networks() {
-        let planning = Planning::new(&settings, begin)?;
+        let of_size = |size| Ok(setup::data_set(&data_argument, Some(&data_dir), Some(size), &reading)?.0.data);
         let may_shrink = arguments.size.size.is_none() && data.source.is_none();
-        if may_shrink {
-            let of_size = |size| Ok(setup::data_set(&data_argument, Some(&data_dir), Some(size), &reading)?.0.data);
-            let all = Arc::new(data);
-            let size = planning.size_by_trial(&settings, &all, of_size)?;
-            let size = if size.is_some() { size } else { planning.smaller_size(&settings, &all)? };
-            data = match size {
-                Some(size) => of_size(size)?,
-                None => Arc::unwrap_or_clone(all),
-            };
-        }
-        settings = planning.lay_over(&mut document, &settings, &data, &arguments.settings)?;
+        let smaller: Option<&dyn Fn(ImageSize) -> Result<DataSet>> = if may_shrink { Some(&of_size) } else { None };
+        (settings, data) = settle(&mut document, &settings, data, &clock, &arguments.settings, smaller)?;
     }
     // What each image is for does not depend on the size.
     let data_reading = DataReading { reading: serde_json::to_string(&reading)?, image_splits: splits.to_bytes() };

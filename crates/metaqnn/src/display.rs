@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use metaqnn_core::graph::MapShape;
 use metaqnn_core::space::Architecture;
 use metaqnn_core::study::{EnsembleRecord, Outcome, PruneReason, TrialRecord, wilson_interval};
 use metaqnn_store::{Cost, Costs, LoggedEvent, StoredTrial};
@@ -205,6 +206,11 @@ pub(crate) fn with_architecture(text: &str, architecture: &Architecture) -> Stri
         }
         _ => format!("{text} {architecture}"),
     }
+}
+
+/// The size of images.
+pub(crate) fn size(shape: MapShape) -> String {
+    format!("{}x{}", shape.height, shape.width)
 }
 
 /// `1 thing`, `2 things`.

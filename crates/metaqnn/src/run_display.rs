@@ -12,7 +12,7 @@ use crate::progress::Progress;
 
 /// Shows a run on standard error, and to `serve` in a file beside the study.
 pub(crate) struct RunDisplay {
-    /// The study's canonical path.
+    /// The study's canonical path; none before there is one.
     study: PathBuf,
     /// The view of the phase that goes on.
     progress: Option<Progress>,
@@ -22,6 +22,11 @@ impl RunDisplay {
     /// Of a run of the study at `study`, its canonical path.
     pub(crate) fn new(study: PathBuf) -> Self {
         RunDisplay { study, progress: None }
+    }
+
+    /// Of what comes before there is a study.
+    pub(crate) fn before_a_study() -> Self {
+        Self::new(PathBuf::new())
     }
 
     /// A message that stays.
@@ -80,6 +85,31 @@ impl Observer for RunDisplay {
 /// A notice as people read it.
 fn in_words(notice: &Notice<'_>) -> String {
     match *notice {
+        Notice::ImagesAreMadeSmaller(shape) => format!(
+            "images are made {}, since in this time networks would see larger ones too seldom; --size says otherwise",
+            display::size(shape)
+        ),
+        Notice::ShapesAreCompared { shapes: [small, large], seconds, accuracies, smaller_is_taken } => format!(
+            "images of {} and {}, {} each: {:.1} and {:.1} % validation accuracy, so {} are taken; --size says otherwise",
+            display::size(small),
+            display::size(large),
+            display::duration(seconds),
+            100.0 * accuracies[0],
+            100.0 * accuracies[1],
+            if smaller_is_taken { "the smaller" } else { "the larger" }
+        ),
+        Notice::TimeIsDivided { search_share, microseconds } => format!(
+            "{:.0} % of the time to search, among networks that train on an image in up to {microseconds:.0} µs here; the rest to train the best",
+            100.0 * search_share
+        ),
+        Notice::TimeIsShort { budget_seconds, images, shape, passes, needed, enough_seconds } => format!(
+            "warning: {} is short for {} of {}: the final training sees each about {passes:.0} times, where {needed:.0} would do; give it --budget {}{}",
+            display::duration(budget_seconds),
+            display::count(images as u64, "image"),
+            display::size(shape),
+            display::budget(enough_seconds),
+            if shape.height.max(shape.width) > 32 { ", or make the images smaller with --size 32" } else { "" }
+        ),
         Notice::NothingToSearch(reached) => {
             let (reached, flag) = match reached {
                 Reached::Models(models) => (format!("{models} models"), "--models"),

@@ -54,10 +54,7 @@ pub(crate) fn checked(document: &DocumentMut) -> Result<Settings> {
 
 /// The search space of `settings`.
 pub(crate) fn space(settings: &Settings, input: MapShape, classes: u32) -> Result<SearchSpace> {
-    SearchSpace::new(settings.space.clone(), input, classes).map_err(|violations| {
-        let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        anyhow!("the search space is not valid: {}", lines.join("\n"))
-    })
+    Ok(metaqnn_run::search_space(settings, input, classes)?)
 }
 
 /// Reads a data set by the text of the DATA argument, its images resized where a size is given.

@@ -6,4 +6,5 @@ mod budgets;
 mod endings;
 mod final_trainings;
 mod kills;
+mod search_plan;
 mod world;

@@ -404,3 +404,37 @@ pub(crate) fn log(storage: &impl Storage) -> Vec<EventRecord> {
 pub(crate) fn trials(storage: &impl Storage) -> usize {
     log(storage).iter().filter(|event| matches!(event.kind, EventKind::Trial(_))).count()
 }
+
+/// What is said where nothing is trained.
+#[derive(Default)]
+pub(crate) struct Notices(pub(crate) Vec<String>);
+
+impl Observer for Notices {
+    fn phase_begins(&mut self, phase: Phase, _: usize) {
+        panic!("{phase} begins");
+    }
+
+    fn phase_ends(&mut self) {
+        panic!("no phase has begun");
+    }
+
+    fn notice(&mut self, notice: Notice<'_>) {
+        self.0.push(format!("{notice:?}"));
+    }
+
+    fn training(&mut self, _: usize, trial: TrialNumber, _: &Architecture, _: &TrainingProgress) {
+        panic!("trial {trial} is trained");
+    }
+
+    fn training_ended(&mut self, trial: TrialNumber) {
+        panic!("trial {trial} was trained");
+    }
+
+    fn search_status(&mut self, status: &SearchStatus) {
+        panic!("{status:?}");
+    }
+
+    fn final_status(&mut self, phase: Phase, _: Option<f64>) {
+        panic!("{phase} goes on");
+    }
+}
