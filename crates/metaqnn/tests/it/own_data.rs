@@ -1,9 +1,11 @@
 //! A search on a user's own data.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use metaqnn_exec::protocol::{Greeting, PROTOCOL, ReportChannel, WorkerSetup};
 
 use crate::program::{TINY, lines, metaqnn, verify};
 
@@ -86,21 +88,34 @@ fn data_are_checked_before_anything_is_trained() {
 fn a_worker_refuses_data_that_have_changed() {
     let settings = String::from_utf8(metaqnn(&["config"]).stdout).unwrap();
     let answer = |fingerprint: &str| {
-        let setup = serde_json::json!({
-            "data": "digits", "data_dir": "", "reading": "{}", "data_fingerprint": fingerprint, "image_size": "8x8",
-            "settings": settings,
-        });
+        let greeting = Greeting { protocol: PROTOCOL, reports: ReportChannel::StandardOutput };
+        let setup = WorkerSetup {
+            data: "digits".into(),
+            data_dir: "".into(),
+            reading: "{}".into(),
+            data_fingerprint: fingerprint.into(),
+            image_size: "8x8".into(),
+            settings: settings.clone(),
+            results: "".into(),
+        };
         let mut worker = Command::new(env!("CARGO_BIN_EXE_metaqnn"))
             .arg("worker")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        writeln!(worker.stdin.take().unwrap(), "{setup}").unwrap();
-        String::from_utf8(worker.wait_with_output().unwrap().stdout).unwrap()
+        // It goes on for as long as somebody may have a job for it.
+        let mut input = worker.stdin.take().unwrap();
+        writeln!(input, "{}", serde_json::to_string(&greeting).unwrap()).unwrap();
+        writeln!(input, "{}", serde_json::to_string(&setup).unwrap()).unwrap();
+        let mut reports = BufReader::new(worker.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let answer = reports.find(|line| line.contains("\"ready\"") || line.contains("unable")).unwrap();
+        drop(input);
+        worker.wait().unwrap();
+        answer
     };
     let checked = lines(&metaqnn(&["data", "check", "digits", "--json"])).remove(0);
-    assert!(!answer(checked["fingerprint"].as_str().unwrap()).contains("unable"));
+    assert!(answer(checked["fingerprint"].as_str().unwrap()).contains("ready"));
     let refused = answer("0123");
     assert!(
         refused.contains("unable") && refused.contains("the data are not as they were when this run began"),
