@@ -33,5 +33,5 @@ pub use observer::{Notice, Observer, Phase, Reached, SearchStatus};
 pub use resumed::{Resumed, limits_before, replay};
 pub use run::{Finished, Fruitless, Run, RunPlan};
 pub use run_clock::SystemClock;
-pub use search_plan::{Assignment, Images, SearchPlanning, search_space, suit_few_images};
+pub use search_plan::{Assignment, Images, SearchPlanning, TryOut, search_space, suit_few_images};
 pub use surroundings::{Checkpoints, NoCheckpoints, Stage, StartExecutor, Surroundings};

@@ -48,6 +48,9 @@ const SMALL_BATCHES: [(&str, &str); 4] = [
 /// A key of the settings and the value that it is to have, spelled as TOML.
 pub type Assignment = (&'static str, String);
 
+/// Trains a network on images of a shape for so many seconds, and gives its validation accuracy.
+pub type TryOut<'a> = dyn FnMut(MapShape, &Architecture, f64) -> Result<f64, Box<dyn Error + Send + Sync>> + 'a;
+
 /// What is known of the images of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Images {
@@ -181,7 +184,7 @@ impl SearchPlanning<'_> {
         &self,
         settings: &Settings,
         images: &Images,
-        accuracy: &mut dyn FnMut(MapShape, &Architecture, f64) -> Result<f64, Box<dyn Error + Send + Sync>>,
+        accuracy: &mut TryOut<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Option<MapShape>, RunError> {
         let longest = images.shape.height.max(images.shape.width);
