@@ -15,6 +15,9 @@ use crate::split::below;
 pub struct Augmentation {
     /// Mirror left and right, with probability ½.
     pub mirror: bool,
+    /// Mirror an image in every second pass, in place of at random: half of the images in passes of an even number, the others in passes of an
+    /// odd one (Jordan, 2024, arXiv 2404.00498, section 3.6). Of use with `mirror` alone.
+    pub alternate: bool,
     /// Turn by 0, 90, 180 or 270 degrees with the same probability, images that are not square by 0 or 180; before anything else.
     pub turn: bool,
     /// Move by up to so many pixels, drawn uniformly, along each axis.
@@ -30,6 +33,26 @@ pub struct Augmentation {
     pub erase: usize,
 }
 
+/// Which image is shown in which pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Showing {
+    /// Index of the image among the training images.
+    pub image: usize,
+    /// Number of the pass, from 0.
+    pub pass: u32,
+}
+
+impl Showing {
+    /// Whether alternate mirroring mirrors it: every image in every second pass.
+    fn is_mirrored(self) -> bool {
+        // The finalizer of SplitMix64: neighbours have nothing in common.
+        let mut bits = (self.image as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits >> 63) != u64::from(self.pass % 2)
+    }
+}
+
 impl Augmentation {
     /// Whether it leaves every image as it is.
     #[must_use]
@@ -37,7 +60,7 @@ impl Augmentation {
         *self == Self::default()
     }
 
-    /// Writes a randomly changed copy of `src` to `dst`. How much is drawn from `rng` depends on the settings alone,
+    /// Writes a randomly changed copy of `src`, shown as `showing` says, to `dst`. How much is drawn from `rng` depends on the settings alone,
     /// not on the image.
     ///
     /// # Shapes
@@ -45,7 +68,14 @@ impl Augmentation {
     ///
     /// # Panics
     /// If `src` or `dst` has another length.
-    pub fn apply<R: Rng + ?Sized>(&self, shape: ImageShape, src: &[f32], dst: &mut [f32], rng: &mut R) {
+    pub fn apply<R: Rng + ?Sized>(
+        &self,
+        shape: ImageShape,
+        src: &[f32],
+        dst: &mut [f32],
+        showing: Showing,
+        rng: &mut R,
+    ) {
         let ImageShape { height, width, .. } = shape;
         assert!(
             src.len() == shape.pixels() && dst.len() == shape.pixels(),
@@ -64,7 +94,7 @@ impl Augmentation {
         } else {
             src
         };
-        let mirrored = self.mirror && below(2, rng) == 1;
+        let mirrored = self.mirror && if self.alternate { showing.is_mirrored() } else { below(2, rng) == 1 };
         if self.rotation > 0 || self.scale > 0 {
             let map = self.draw_map(height, width, mirrored, rng);
             let planes = src.chunks_exact(height * width).zip(dst.chunks_exact_mut(height * width));
@@ -235,6 +265,25 @@ mod tests {
     use super::*;
 
     const SHAPE: ImageShape = ImageShape { channels: 2, height: 3, width: 4 };
+    const FIRST: Showing = Showing { image: 0, pass: 0 };
+
+    #[test]
+    fn alternate_mirroring_shows_each_image_both_ways_in_two_passes() {
+        let alternate = Augmentation { mirror: true, alternate: true, ..Augmentation::default() };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut shown = |image: usize, pass: u32| {
+            let mut out = vec![0.0; 2];
+            let shape = ImageShape { channels: 1, height: 1, width: 2 };
+            alternate.apply(shape, &[1.0, 2.0], &mut out, Showing { image, pass }, &mut rng);
+            out == [2.0, 1.0]
+        };
+        let mirrored_first = (0..1_000).filter(|&image| shown(image, 0)).count();
+        assert!((440..560).contains(&mirrored_first), "{mirrored_first}");
+        for image in 0..1_000 {
+            assert_ne!(shown(image, 0), shown(image, 1));
+            assert_eq!(shown(image, 0), shown(image, 2));
+        }
+    }
 
     #[test]
     fn images_are_turned_by_quarters() {
@@ -319,7 +368,7 @@ mod tests {
             let mut seen = HashSet::new();
             for _ in 0..8_000 {
                 let mut out = vec![f32::NAN; SHAPE.pixels()];
-                augmentation.apply(SHAPE, &image(), &mut out, &mut rng);
+                augmentation.apply(SHAPE, &image(), &mut out, FIRST, &mut rng);
                 let out = key(&out);
                 assert!(allowed.contains(&out), "{augmentation:?}: {out:?}");
                 seen.insert(out);
@@ -338,13 +387,14 @@ mod tests {
         map.apply(&src, 3, 3, &mut out);
         assert_eq!(out, [2.0, 5.0, 8.0, 1.0, 4.0, 7.0, 0.0, 3.0, 6.0]);
 
-        let augmentation = Augmentation { mirror: true, turn: true, shift: 2, rotation: 30, scale: 30, erase: 0 };
+        let augmentation =
+            Augmentation { mirror: true, alternate: false, turn: true, shift: 2, rotation: 30, scale: 30, erase: 0 };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut different = HashSet::new();
         for _ in 0..50 {
-            augmentation.apply(shape, &[7.0; 9], &mut out, &mut rng);
+            augmentation.apply(shape, &[7.0; 9], &mut out, FIRST, &mut rng);
             assert!(out.iter().all(|value| (value - 7.0).abs() < 1e-5), "{out:?}");
-            augmentation.apply(shape, &src, &mut out, &mut rng);
+            augmentation.apply(shape, &src, &mut out, FIRST, &mut rng);
             different.insert(out.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
         }
         assert!(different.len() > 45, "{}", different.len());
@@ -357,7 +407,7 @@ mod tests {
         ) {
             let mut out = vec![f32::NAN; SHAPE.pixels()];
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            Augmentation { mirror, turn: false, shift, erase, rotation, scale }.apply(SHAPE, &image(), &mut out, &mut rng);
+            Augmentation { mirror, alternate: false, turn: false, shift, erase, rotation, scale }.apply(SHAPE, &image(), &mut out, FIRST, &mut rng);
             prop_assert!(out.iter().all(|value| value.is_finite()));
             // Linear interpolation stays between the least and the greatest pixel.
             prop_assert!(out.iter().all(|value| (0.0..=SHAPE.pixels() as f32 + 1e-3).contains(value)));

@@ -2,13 +2,13 @@
 
 use rand::Rng;
 
-use crate::augment::Augmentation;
+use crate::augment::{Augmentation, Showing};
 use crate::data_set::LabelledImages;
 use crate::normalize::Normalizer;
 use crate::split::shuffle;
 
-/// Fills `out` and `labels` with the images `indices`, normalized and, if so wished, augmented. Both vectors are
-/// resized to fit, so that passing them again reuses their memory. Without augmentation nothing is drawn from `rng`.
+/// Fills `out` and `labels` with the images `indices`, normalized and, if so wished, augmented as in the pass of that number. Both vectors
+/// are resized to fit, so that passing them again reuses their memory. Without augmentation nothing is drawn from `rng`.
 ///
 /// # Shapes
 /// `out` has dimensions NCHW with N = `indices.len()`, `labels` has N.
@@ -18,7 +18,7 @@ use crate::split::shuffle;
 pub fn fill_batch<R: Rng + ?Sized>(
     images: &LabelledImages,
     normalizer: &Normalizer,
-    augmentation: Option<&Augmentation>,
+    augmentation: Option<(&Augmentation, u32)>,
     indices: &[usize],
     rng: &mut R,
     out: &mut Vec<f32>,
@@ -29,13 +29,13 @@ pub fn fill_batch<R: Rng + ?Sized>(
     labels.clear();
     labels.extend(indices.iter().map(|&i| i32::from(images.labels[i])));
     let batch = indices.iter().zip(out.chunks_exact_mut(size.max(1)));
-    match augmentation.filter(|augmentation| !augmentation.is_none()) {
+    match augmentation.filter(|(augmentation, _)| !augmentation.is_none()) {
         None => batch.for_each(|(&i, out)| normalizer.apply(images.image(i), out)),
-        Some(augmentation) => {
+        Some((augmentation, pass)) => {
             let mut normalized = vec![0.0; size];
             for (&i, out) in batch {
                 normalizer.apply(images.image(i), &mut normalized);
-                augmentation.apply(images.shape, &normalized, out, rng);
+                augmentation.apply(images.shape, &normalized, out, Showing { image: i, pass }, rng);
             }
         }
     }
@@ -62,7 +62,7 @@ pub struct Batch<'a> {
 /// let normalizer = Normalizer::fit(Preprocessing::Standardize, &digits.train, digits.max_value);
 /// let mut rng = ChaCha8Rng::seed_from_u64(1);
 /// let mut batches = Batches::new(&digits.train, &normalizer, None, 128);
-/// batches.start_shuffled(&mut rng);
+/// batches.start_shuffled(0, &mut rng);
 /// let mut images = 0;
 /// while let Some(batch) = batches.next_batch(&mut rng) {
 ///     images += batch.labels.len();
@@ -78,6 +78,7 @@ pub struct Batches<'a> {
     batch_size: usize,
     order: Vec<usize>,
     next: usize,
+    pass: u32,
     out: Vec<f32>,
     labels: Vec<i32>,
 }
@@ -98,6 +99,7 @@ impl<'a> Batches<'a> {
             batch_size: batch_size.max(1),
             order: (0..images.len()).collect(),
             next: 0,
+            pass: 0,
             out: Vec::new(),
             labels: Vec::new(),
         }
@@ -115,8 +117,9 @@ impl<'a> Batches<'a> {
         self.next = 0;
     }
 
-    /// Starts a pass in an order drawn from `rng` alone, whatever passes came before.
-    pub fn start_shuffled<R: Rng + ?Sized>(&mut self, rng: &mut R) {
+    /// Starts a pass of this number, from 0, in an order drawn from `rng` alone, whatever passes came before.
+    pub fn start_shuffled<R: Rng + ?Sized>(&mut self, pass: u32, rng: &mut R) {
+        self.pass = pass;
         self.order.sort_unstable();
         shuffle(&mut self.order, rng);
         self.next = 0;
@@ -129,7 +132,7 @@ impl<'a> Batches<'a> {
             return None;
         }
         self.next += indices.len();
-        let augmentation = self.augmentation.as_ref();
+        let augmentation = self.augmentation.as_ref().map(|augmentation| (augmentation, self.pass));
         fill_batch(self.images, self.normalizer, augmentation, indices, rng, &mut self.out, &mut self.labels);
         Some(Batch { images: &self.out, labels: &self.labels })
     }
@@ -176,7 +179,7 @@ mod tests {
         let (mut plain, mut out, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         let indices: Vec<usize> = (0..10).collect();
         fill_batch(&images, &normalizer, None, &indices, &mut rng, &mut plain, &mut labels);
-        fill_batch(&images, &normalizer, Some(&mirror), &indices, &mut rng, &mut out, &mut labels);
+        fill_batch(&images, &normalizer, Some((&mirror, 0)), &indices, &mut rng, &mut out, &mut labels);
         assert_eq!(labels, (0..10).collect::<Vec<i32>>());
         let mut mirrored = 0;
         for (plain, out) in plain.chunks(2).zip(out.chunks(2)) {
@@ -202,10 +205,10 @@ mod tests {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         assert_eq!(pass(&mut batches, &mut rng), [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]]);
-        batches.start_shuffled(&mut rng);
+        batches.start_shuffled(0, &mut rng);
         let shuffled = pass(&mut batches, &mut rng).concat();
         assert_ne!(shuffled, (0..10).collect::<Vec<i32>>());
-        batches.start_shuffled(&mut ChaCha8Rng::seed_from_u64(1));
+        batches.start_shuffled(0, &mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!(pass(&mut batches, &mut rng).concat(), shuffled, "the order depends on the generator alone");
         batches.start_in_order();
         assert_eq!(pass(&mut batches, &mut rng).concat(), (0..10).collect::<Vec<i32>>());

@@ -55,7 +55,7 @@ mod source;
 mod split;
 mod svhn;
 
-pub use augment::Augmentation;
+pub use augment::{Augmentation, Showing};
 pub use batches::{Batch, Batches, fill_batch};
 pub use data_set::{DataSet, ImageShape, LabelledImages};
 pub use error::{DataError, Problem};

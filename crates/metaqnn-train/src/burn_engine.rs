@@ -1,9 +1,11 @@
 //! Training on devices of [Burn](https://burn.dev): GPUs, and `flex`, its backend for the CPU.
 //!
 //! - [`BurnLearner`] (`learner`): a network with its optimizer, the counterpart of the learner on the CPU.
+//! - `muon`: an optimizer that Burn does not have in this form.
 //! - [`Network`] (`network`): a [`Graph`] as layers of tensors.
 
 mod learner;
+mod muon;
 mod network;
 
 #[cfg(feature = "gpu")]

@@ -4,21 +4,23 @@
 //! - `network`: a graph as layers, forward and backward over a batch, on as many threads as rayon's pool has.
 //! - `convolution`: convolutions and linear layers, in chunks of a few images that stay in a cache.
 //! - `signal`: what flows between layers, batch normalization included.
+//! - `optimizer`: what an optimizer keeps, and its steps.
 //! - `parameters`: all parameters in one vector, and their names.
 
 mod convolution;
 mod network;
+mod optimizer;
 mod parameters;
 mod signal;
 
 use metaqnn_core::graph::Graph;
-use metaqnn_core::settings::{Optimizer, TrainingSettings};
-use metaqnn_kernels::optimizer::{Adam, Momentum, adam_step, momentum_step};
+use metaqnn_core::settings::TrainingSettings;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub(crate) use self::network::CpuNetwork;
+use self::optimizer::CpuOptimizer;
 use crate::weights::{InitialWeights, WeightsError};
 
 /// All that changes in a [`CpuLearner`] from step to step.
@@ -39,15 +41,9 @@ pub(crate) struct CpuState {
 /// A network on the CPU with its optimizer and loss.
 pub(crate) struct CpuLearner {
     network: CpuNetwork,
-    optimizer: Optimizer,
-    weight_decay: f64,
+    optimizer: CpuOptimizer,
     label_smoothing: f32,
     class_weights: Option<Vec<f32>>,
-    steps: u32,
-    /// Of Adam the mean of the gradient; else the velocity.
-    means: Vec<f32>,
-    /// Of Adam the mean of its square.
-    squares: Vec<f32>,
     dropout: ChaCha8Rng,
 }
 
@@ -61,17 +57,12 @@ impl CpuLearner {
     ) -> Result<Self, W::Error> {
         let network =
             CpuNetwork::new(graph, settings.batch_size.max(1) as usize, rayon::current_num_threads(), weights)?;
-        let n = network.parameters().len();
-        let squares = if matches!(settings.optimizer, Optimizer::Adam { .. }) { n } else { 0 };
+        let optimizer = CpuOptimizer::new(settings, network.parameters().len(), network.matrices());
         Ok(CpuLearner {
             network,
-            optimizer: settings.optimizer,
-            weight_decay: settings.weight_decay,
+            optimizer,
             label_smoothing: settings.label_smoothing as f32,
             class_weights: None,
-            steps: 0,
-            means: vec![0.0; n],
-            squares: vec![0.0; squares],
             dropout: ChaCha8Rng::seed_from_u64(dropout),
         })
     }
@@ -84,20 +75,21 @@ impl CpuLearner {
     /// The state now.
     pub(crate) fn state(&self) -> Result<CpuState, WeightsError> {
         Ok(CpuState {
-            steps: self.steps,
+            steps: self.optimizer.steps,
             weights: self.to_safetensors()?,
-            means: self.means.clone(),
-            squares: self.squares.clone(),
+            means: self.optimizer.means.clone(),
+            squares: self.optimizer.squares.clone(),
             dropout: self.dropout.clone(),
         })
     }
 
     /// The learner in another state of the same graph and settings; false where it is of others, and nothing has changed then.
     pub(crate) fn take_state(&mut self, state: CpuState) -> bool {
-        let fits = state.means.len() == self.means.len() && state.squares.len() == self.squares.len();
+        let optimizer = &mut self.optimizer;
+        let fits = state.means.len() == optimizer.means.len() && state.squares.len() == optimizer.squares.len();
         if fits {
-            self.steps = state.steps;
-            (self.means, self.squares, self.dropout) = (state.means, state.squares, state.dropout);
+            (optimizer.steps, self.dropout) = (state.steps, state.dropout);
+            (optimizer.means, optimizer.squares) = (state.means, state.squares);
         }
         fits
     }
@@ -107,30 +99,8 @@ impl CpuLearner {
         self.network.forward(images, Some(self.dropout.next_u64()));
         let loss = self.network.loss_and_gradient(labels, self.label_smoothing, self.class_weights.as_deref());
         self.network.backward(labels.len());
-        self.steps += 1;
         let (parameters, gradient) = self.network.parameters_and_gradient();
-        match self.optimizer {
-            Optimizer::Adam { beta_1, beta_2, epsilon } => {
-                let adam = Adam {
-                    learning_rate: learning_rate as f32,
-                    beta_1: beta_1 as f32,
-                    beta_2: beta_2 as f32,
-                    epsilon: epsilon as f32,
-                    weight_decay: self.weight_decay as f32,
-                    step: self.steps,
-                };
-                adam_step(adam, parameters, gradient, &mut self.means, &mut self.squares);
-            }
-            Optimizer::Sgd { momentum, nesterov } => {
-                let settings = Momentum {
-                    learning_rate: learning_rate as f32,
-                    momentum: momentum as f32,
-                    nesterov,
-                    weight_decay: self.weight_decay as f32,
-                };
-                momentum_step(settings, parameters, gradient, &mut self.means);
-            }
-        }
+        self.optimizer.step(learning_rate, parameters, gradient);
         loss
     }
 

@@ -315,7 +315,8 @@ pub fn augmentation(data: &DataSet, settings: &TrainingSettings, shown: Shown) -
     let turn = data.mirror_is_safe.is_none()
         && shown.turning == Some(true)
         && settings.augmentation == AugmentationChoice::Auto;
-    let augmentation = Augmentation { turn, ..augmentation };
+    let alternate = augmentation.mirror && settings.alternate_mirror;
+    let augmentation = Augmentation { turn, alternate, ..augmentation };
     (!augmentation.is_none()).then_some(augmentation)
 }
 

@@ -9,7 +9,7 @@ use crate::burn_engine::{BurnLearner, PendingLoss};
 use crate::cpu::{CpuLearner, CpuState};
 use crate::device::ComputeDevice;
 use crate::predictions::{Predictions, predict_batches};
-use crate::weights::{Drawn, Stored, WeightsError};
+use crate::weights::{Drawn, Stored, WeightsError, WeightsStart};
 
 /// A network with its optimizer and loss, on any device.
 pub struct Learner {
@@ -50,12 +50,26 @@ impl Learner {
         weights: &mut R,
         dropout: u64,
     ) -> Self {
+        Self::starting(graph, settings, device, weights, &WeightsStart::default(), dropout)
+    }
+
+    /// The same, with weights that are not all drawn.
+    pub(crate) fn starting<R: Rng + ?Sized>(
+        graph: &Graph,
+        settings: &TrainingSettings,
+        device: &ComputeDevice,
+        weights: &mut R,
+        start: &WeightsStart,
+        dropout: u64,
+    ) -> Self {
         match device {
             ComputeDevice::Cpu => {
-                let Ok(learner) = CpuLearner::new(graph, settings, Drawn(weights), dropout);
+                let Ok(learner) = CpuLearner::new(graph, settings, Drawn { rng: weights, start }, dropout);
                 Self::on_the_cpu(learner)
             }
-            ComputeDevice::Burn(device) => Self::on_burn(BurnLearner::new(graph, settings, device, weights, dropout)),
+            ComputeDevice::Burn(device) => {
+                Self::on_burn(BurnLearner::new(graph, settings, device, Drawn { rng: weights, start }, dropout))
+            }
         }
     }
 

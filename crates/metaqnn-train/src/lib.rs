@@ -35,6 +35,7 @@ mod learner;
 mod predictions;
 mod trainer;
 mod weights;
+mod whitening;
 
 #[cfg(feature = "burn")]
 pub use burn_engine::Network;

@@ -10,7 +10,7 @@ use rand::Rng;
 
 use crate::device::DeviceKind;
 use crate::predictions::Predictions;
-use crate::weights::WeightsError;
+use crate::weights::{Drawn, WeightsError};
 
 /// A device of Burn's: there is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl BurnLearner {
         _: &Graph,
         _: &TrainingSettings,
         device: &BurnDevice,
-        _: &mut R,
+        _: Drawn<'_, R>,
         _: u64,
     ) -> Self {
         match device.0 {}

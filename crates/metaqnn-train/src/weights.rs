@@ -70,22 +70,58 @@ pub(crate) trait InitialWeights {
     fn end(&self) -> Result<(), Self::Error>;
 }
 
-/// Fresh ones, drawn from this generator where they are not all the same.
-pub(crate) struct Drawn<'a, R: ?Sized>(pub(crate) &'a mut R);
+/// Fresh ones, drawn from a generator where they are not all the same and have no other start.
+pub(crate) struct Drawn<'a, R: ?Sized> {
+    /// The generator.
+    pub(crate) rng: &'a mut R,
+    /// What is not drawn.
+    pub(crate) start: &'a WeightsStart,
+}
+
+/// Weights that are not drawn at random.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WeightsStart {
+    /// Whether every convolution but the first begins as the identity on as many channels as there are.
+    pub(crate) identity: bool,
+    /// The first filters of the first convolution, each of dimensions I·kernel_size².
+    pub(crate) first_filters: Vec<f32>,
+}
+
+impl WeightsStart {
+    /// Puts what is not drawn into the weights of a convolution.
+    fn apply(&self, node: &str, shape: &[usize], values: &mut [f32]) {
+        let &[_, inputs, height, width] = shape else { return };
+        if node == "conv1" {
+            let given = self.first_filters.len().min(values.len());
+            values[..given].copy_from_slice(&self.first_filters[..given]);
+        } else if self.identity && node.starts_with("conv") {
+            let taps = height * width;
+            for (channel, filter) in values.chunks_exact_mut(inputs * taps).take(inputs).enumerate() {
+                filter.fill(0.0);
+                filter[channel * taps + taps / 2] = 1.0;
+            }
+        }
+    }
+}
 
 impl<R: Rng + ?Sized> InitialWeights for Drawn<'_, R> {
     type Error = Infallible;
 
-    fn tensor(&mut self, _: &str, tensor: &TensorSpec) -> Result<Vec<f32>, Infallible> {
+    fn tensor(&mut self, node: &str, tensor: &TensorSpec) -> Result<Vec<f32>, Infallible> {
         let n = tensor.shape.iter().product();
         Ok(match (tensor.init, tensor.shape.as_slice()) {
             (Init::Zeros, _) => vec![0.0; n],
             (Init::Ones, _) => vec![1.0; n],
             // Of matrices the values are drawn input by input, so that a seed gives the weights that it always gave.
             (Init::Glorot { fan_in, fan_out }, &[outputs, inputs]) => {
-                transposed(&glorot_uniform(n, fan_in, fan_out, self.0), inputs, outputs)
+                transposed(&glorot_uniform(n, fan_in, fan_out, self.rng), inputs, outputs)
             }
-            (Init::Glorot { fan_in, fan_out }, _) => glorot_uniform(n, fan_in, fan_out, self.0),
+            (Init::Glorot { fan_in, fan_out }, shape) => {
+                let mut values = glorot_uniform(n, fan_in, fan_out, self.rng);
+                // Drawn all the same, so that what is drawn next does not depend on the start.
+                self.start.apply(node, shape, &mut values);
+                values
+            }
         })
     }
 
@@ -137,7 +173,62 @@ fn glorot_uniform<R: Rng + ?Sized>(n: usize, fan_in: usize, fan_out: usize, rng:
     (0..n).map(|_| (bound * (f64::from(rng.next_u32() >> 8) / f64::from(1 << 23) - 1.0)) as f32).collect()
 }
 
+/// The Frobenius norm to be expected of such weights, whatever the kernel size, for linear layers and convolutions alike: √(2·I·O / (I + O)).
+pub(crate) fn glorot_norm(inputs: usize, outputs: usize) -> f32 {
+    let [inputs, outputs] = [inputs, outputs].map(|n| n as f64);
+    (2.0 * inputs * outputs / (inputs + outputs)).sqrt() as f32
+}
+
 /// The transpose of a matrix of `rows` × `columns`.
 pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    fn weight(shape: &[usize]) -> TensorSpec {
+        let taps: usize = shape[2..].iter().product();
+        let init = Init::Glorot { fan_in: shape[1] * taps, fan_out: shape[0] * taps };
+        TensorSpec { field: "weight", shape: shape.to_vec(), init, trainable: true }
+    }
+
+    #[test]
+    fn a_start_takes_the_place_of_what_is_drawn_and_of_nothing_else() {
+        let tensor = |start: &WeightsStart, node: &str, shape: &[usize]| {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let Ok(values) = Drawn { rng: &mut rng, start }.tensor(node, &weight(shape));
+            (values, rng.next_u64())
+        };
+        let drawn = WeightsStart::default();
+        let start = WeightsStart { identity: true, first_filters: vec![7.0; 2 * 27] };
+        let (plain, after) = tensor(&drawn, "conv1", &[4, 3, 3, 3]);
+        let (first, after_first) = tensor(&start, "conv1", &[4, 3, 3, 3]);
+        assert_eq!((&first[..54], &first[54..]), (&[7.0; 54][..], &plain[54..]));
+        assert_eq!(after, after_first, "what is drawn next must not depend on the start");
+
+        let (plain, _) = tensor(&drawn, "conv2", &[3, 2, 3, 3]);
+        let (second, _) = tensor(&start, "conv2", &[3, 2, 3, 3]);
+        let ones: Vec<usize> = (0..36).filter(|&i| second[i] != 0.0).collect();
+        assert_eq!((ones, second[4], second[31]), (vec![4, 31], 1.0, 1.0));
+        assert_eq!(&second[36..], &plain[36..]);
+        for name in ["gap", "fc1"] {
+            assert_eq!(tensor(&drawn, name, &[3, 4]), tensor(&start, name, &[3, 4]));
+        }
+    }
+
+    #[test]
+    fn the_norm_of_drawn_weights_is_the_expected_one() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut drawn = Drawn { rng: &mut rng, start: &WeightsStart::default() };
+        for (shape, inputs, outputs) in [(&[64, 32, 3, 3][..], 32, 64), (&[40, 400][..], 400, 40)] {
+            let Ok(values) = drawn.tensor("fc1", &weight(shape));
+            let norm = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+            assert!((norm / glorot_norm(inputs, outputs) - 1.0).abs() < 0.02, "{shape:?}: {norm}");
+        }
+    }
 }

@@ -261,6 +261,14 @@ fn check_training(path: &str, training: &TrainingSettings, found: &mut Vec<Viola
             need((0.0..1.0).contains(&beta_2), "optimizer.beta_2", &beta_2, "in [0, 1)");
             need(epsilon > 0.0 && epsilon < 1.0, "optimizer.epsilon", &epsilon, "in (0, 1)");
         }
+        Optimizer::Muon { rate, momentum, iterations, beta_1, beta_2, epsilon } => {
+            need(rate > 0.0 && rate <= 1000.0, "optimizer.rate", &rate, "in (0, 1000]");
+            need((0.0..1.0).contains(&momentum), "optimizer.momentum", &momentum, "in [0, 1)");
+            need((1..=20).contains(&iterations), "optimizer.iterations", &iterations, "in 1..=20");
+            need((0.0..1.0).contains(&beta_1), "optimizer.beta_1", &beta_1, "in [0, 1)");
+            need((0.0..1.0).contains(&beta_2), "optimizer.beta_2", &beta_2, "in [0, 1)");
+            need(epsilon > 0.0 && epsilon < 1.0, "optimizer.epsilon", &epsilon, "in (0, 1)");
+        }
         Optimizer::Sgd { momentum, .. } => {
             need((0.0..1.0).contains(&momentum), "optimizer.momentum", &momentum, "in [0, 1)");
         }

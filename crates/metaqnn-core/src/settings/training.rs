@@ -22,9 +22,18 @@ pub struct TrainingSettings {
     pub optimizer: Optimizer,
     /// Learning rate at the start (`step`, `constant`) or at its peak (`one-cycle`).
     pub learning_rate: f64,
+    /// Whether every convolution but the first begins as the identity on its first channels (Jordan, 2024, arXiv 2404.00498, section 3.3).
+    /// Studies of earlier versions do not have it.
+    #[serde(default)]
+    pub identity_start: bool,
+    /// Whether the first convolution, where a network begins with one, begins with filters that whiten the patches of the training images
+    /// (the same, section 3.2). Studies of earlier versions do not have it.
+    #[serde(default)]
+    pub whitening: bool,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Decay of the weights a step, as a multiple of the learning rate (decoupled for Adam, as AdamW has it).
+    /// Decay of the weights a step, as a multiple of the learning rate (decoupled for Adam, as AdamW has it). The matrices that Muon
+    /// steps keep their norm and do not decay.
     pub weight_decay: f64,
     /// Batch normalization between each convolution or FC layer and its ReLU.
     pub batch_norm: bool,
@@ -38,6 +47,10 @@ pub struct TrainingSettings {
     /// versions do not have it.
     #[serde(default)]
     pub max_shift: u32,
+    /// Whether an image that may be mirrored is mirrored in every second pass, in place of at random (the same, section 3.6). Studies of earlier
+    /// versions do not have it.
+    #[serde(default)]
+    pub alternate_mirror: bool,
     /// Share of each target spread evenly over all classes.
     pub label_smoothing: f64,
     /// How much an image counts in the loss. Studies of earlier versions do not have it.
@@ -56,6 +69,21 @@ pub enum Optimizer {
         /// Decay of the first moment.
         beta_1: f64,
         /// Decay of the second moment.
+        beta_2: f64,
+        /// Added to the root of the second moment.
+        epsilon: f64,
+    },
+    /// Muon for the weights of all convolutions and linear layers but the last (Jordan et al., 2024), Adam for the rest.
+    Muon {
+        /// Share of a matrix' norm that a step goes, as a multiple of the learning rate.
+        rate: f64,
+        /// Nesterov's momentum.
+        momentum: f64,
+        /// Newton–Schulz iterations.
+        iterations: u32,
+        /// Adam's decay of the first moment.
+        beta_1: f64,
+        /// Adam's decay of the second moment.
         beta_2: f64,
         /// Added to the root of the second moment.
         epsilon: f64,

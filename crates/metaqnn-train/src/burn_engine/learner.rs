@@ -1,6 +1,6 @@
 //! A network in training on a device of Burn's.
 
-use burn::module::Module;
+use burn::module::{Module, ParamGroup};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -14,9 +14,10 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::muon::Muon;
 use super::{Network, PendingLoss, is_cpu, maps, predict};
 use crate::predictions::Predictions;
-use crate::weights::WeightsError;
+use crate::weights::{Drawn, WeightsError};
 
 /// A network with its optimizer and loss.
 pub(crate) struct BurnLearner {
@@ -38,11 +39,11 @@ impl BurnLearner {
         graph: &Graph,
         settings: &TrainingSettings,
         device: &Device,
-        weights: &mut R,
+        weights: Drawn<'_, R>,
         dropout: u64,
     ) -> Self {
         let device = device.clone().autodiff();
-        Self::begin(Network::new(graph, &device, weights), graph, settings, device, dropout)
+        Self::begin(Network::drawn(graph, &device, weights), graph, settings, device, dropout)
     }
 
     /// The same for weights that are there.
@@ -63,9 +64,10 @@ impl BurnLearner {
         }
         let smoothing = (settings.label_smoothing > 0.0).then_some(settings.label_smoothing as f32);
         let loss = CrossEntropyLossConfig::new().with_smoothing(smoothing).init(&device);
+        let optimizer = optimizer(settings, &network);
         BurnLearner {
             network,
-            optimizer: optimizer(settings),
+            optimizer,
             loss,
             label_smoothing: settings.label_smoothing,
             class_weights: None,
@@ -141,14 +143,21 @@ fn weighted_loss(logits: Tensor<2>, labels: Tensor<1, Int>, weights: Tensor<1>, 
 }
 
 /// Burn's defaults (ε of Adam 1e-5, dampening 0.1) are not what the settings mean, so each is named here.
-fn optimizer(settings: &TrainingSettings) -> ModuleOptimizer {
-    match settings.optimizer {
-        Optimizer::Adam { beta_1, beta_2, epsilon } => AdamWConfig::new()
+fn optimizer(settings: &TrainingSettings, network: &Network) -> ModuleOptimizer {
+    let adam = |beta_1: f64, beta_2: f64, epsilon: f64| {
+        AdamWConfig::new()
             .with_beta_1(beta_1 as f32)
             .with_beta_2(beta_2 as f32)
             .with_epsilon(epsilon as f32)
             .with_weight_decay(settings.weight_decay as f32)
-            .init(),
+            .init()
+    };
+    match settings.optimizer {
+        Optimizer::Adam { beta_1, beta_2, epsilon } => adam(beta_1, beta_2, epsilon),
+        Optimizer::Muon { rate, momentum, iterations, beta_1, beta_2, epsilon } => {
+            let matrices = ParamGroup::from_ids(network.matrices());
+            adam(beta_1, beta_2, epsilon).with_group(matrices, Muon::new(rate, momentum, iterations), None)
+        }
         Optimizer::Sgd { momentum, nesterov } => {
             let decay = settings.weight_decay as f32;
             SgdConfig::new()

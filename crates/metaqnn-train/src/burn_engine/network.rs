@@ -1,6 +1,6 @@
 //! A graph as a network of tensors, and its weights by name.
 
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d, Relu};
@@ -15,7 +15,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::is_cpu;
-use crate::weights::{Drawn, HostTensor, InitialWeights, Stored, WeightsError, serialized, transposed};
+use crate::weights::{Drawn, HostTensor, InitialWeights, Stored, WeightsError, WeightsStart, serialized, transposed};
 
 /// A network: one layer for each operation of its [`Graph`], in order.
 #[derive(Module, Debug)]
@@ -65,7 +65,12 @@ impl Network {
     ///
     /// On an autodiff device the parameters require gradients.
     pub fn new<R: Rng + ?Sized>(graph: &Graph, device: &Device, rng: &mut R) -> Self {
-        let Ok(network) = Self::begin(graph, device, Drawn(rng));
+        Self::drawn(graph, device, Drawn { rng, start: &WeightsStart::default() })
+    }
+
+    /// The same, with weights that are not all drawn.
+    pub(super) fn drawn<R: Rng + ?Sized>(graph: &Graph, device: &Device, weights: Drawn<'_, R>) -> Self {
+        let Ok(network) = Self::begin(graph, device, weights);
         network
     }
 
@@ -129,6 +134,26 @@ impl Network {
     /// When the format cannot hold them.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
         serialized(&self.host_tensors())
+    }
+
+    /// The weights of all convolutions and linear layers but the last.
+    pub(super) fn matrices(&self) -> Vec<ParamId> {
+        let mut weights: Vec<ParamId> = self
+            .layers
+            .iter()
+            .filter_map(|layer| match layer {
+                Layer::Convolution(convolution) => Some(convolution.weight.id),
+                Layer::Linear(linear) => Some(linear.weight.id),
+                Layer::BatchNorm(_)
+                | Layer::Relu(_)
+                | Layer::MaxPool(_)
+                | Layer::Dropout(_)
+                | Layer::Flatten(_)
+                | Layer::GlobalAverage(_) => None,
+            })
+            .collect();
+        weights.pop();
+        weights
     }
 
     fn host_tensors(&self) -> Vec<HostTensor> {

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use self::builder::Builder;
 use super::convolution::{Convolution, ReadyWeights, Scratch, chunk_images, chunks};
-use super::parameters::Parameters;
+use super::parameters::{Matrix, Parameters};
 use super::signal::{Activation, Maps, Signal, Slot, Statistics};
 use crate::weights::{HostTensor, InitialWeights, WeightsError, serialized};
 
@@ -120,6 +120,11 @@ impl CpuNetwork {
 
     pub(super) fn parameters(&self) -> &[f32] {
         &self.parameters.values
+    }
+
+    /// The weights of all convolutions and linear layers but the last, as matrices.
+    pub(super) fn matrices(&self) -> Vec<Matrix> {
+        self.parameters.matrices()
     }
 
     /// The parameters, and their gradient after [`CpuNetwork::backward`].

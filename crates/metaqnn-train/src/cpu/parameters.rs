@@ -5,7 +5,7 @@ use std::ops::Range;
 use metaqnn_core::operation::TensorSpec;
 use metaqnn_kernels::elementwise::MapSize;
 
-use crate::weights::{HostTensor, InitialWeights};
+use crate::weights::{HostTensor, InitialWeights, glorot_norm};
 
 /// Where in the vector the values of a named tensor are, and in which order.
 #[derive(Clone, Debug)]
@@ -59,6 +59,17 @@ impl Layout {
     }
 }
 
+/// Weights as a matrix of inputs × outputs.
+#[derive(Clone, Debug)]
+pub(super) struct Matrix {
+    /// Where they are in the vector.
+    pub(super) range: Range<usize>,
+    /// Outputs as stored.
+    pub(super) columns: usize,
+    /// The expected Frobenius norm of fresh weights (Glorot and Bengio, 2010).
+    pub(super) norm: f32,
+}
+
 /// The parameters, in the order of the layers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
@@ -87,6 +98,29 @@ impl Parameters {
             }
         }
         Ok(())
+    }
+
+    /// The weights of all convolutions and linear layers but the last.
+    pub(super) fn matrices(&self) -> Vec<Matrix> {
+        let mut matrices: Vec<Matrix> = self
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let range = entry.range.clone();
+                match entry.layout {
+                    Layout::Convolution { inputs, outputs, stored_outputs, .. } => {
+                        Some(Matrix { range, columns: stored_outputs, norm: glorot_norm(inputs, outputs) })
+                    }
+                    Layout::Linear { channels, input, outputs, stored_outputs } => {
+                        let inputs = channels * input.positions();
+                        Some(Matrix { range, columns: stored_outputs, norm: glorot_norm(inputs, outputs) })
+                    }
+                    Layout::Vector { .. } => None,
+                }
+            })
+            .collect();
+        matrices.pop();
+        matrices
     }
 
     /// The tensors by name, as [`Learner::to_safetensors`](crate::Learner::to_safetensors) has them.

@@ -15,7 +15,8 @@ use super::{TimeLimit, TrainError, TrainingTask};
 use crate::checkpoint::Checkpoint;
 use crate::learner::Learner;
 use crate::predictions::Predictions;
-use crate::weights::WeightsError;
+use crate::weights::{WeightsError, WeightsStart};
+use crate::whitening::whitening_filters;
 
 /// Least time between two reports of steps.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -130,7 +131,15 @@ impl<'a> Attempt<'a> {
     pub(super) fn new(task: &'a TrainingTask<'a>, number: u32, watched: &'a LabelledImages, begin: Duration) -> Self {
         let dropout = generator(task.seed, number, Purpose::Dropout).next_u64();
         let mut weights = generator(task.seed, number, Purpose::Weights);
-        let mut learner = Learner::new(task.graph, task.settings, task.device, &mut weights, dropout);
+        let start = WeightsStart {
+            identity: task.settings.identity_start,
+            first_filters: if task.settings.whitening {
+                whitening_filters(task.graph, task.train, task.normalizer)
+            } else {
+                Vec::new()
+            },
+        };
+        let mut learner = Learner::starting(task.graph, task.settings, task.device, &mut weights, &start, dropout);
         learner.weight_classes(class_weights(task));
         Attempt {
             task,
@@ -222,7 +231,7 @@ impl<'a> Attempt<'a> {
             self.epochs = epoch + 1;
             let mut loss = LossMeter::default();
             let mut order = std::mem::replace(&mut self.order, ChaCha8Rng::seed_from_u64(0));
-            batches.start_shuffled(&mut order);
+            batches.start_shuffled(epoch, &mut order);
             let mut out_of_time = false;
             while let Some(batch) = batches.next_batch(&mut order) {
                 let progress = self.progress(clock, total_steps);

@@ -49,6 +49,12 @@ fn sgd(batch_norm: bool, max_dropout: f64) -> TrainingSettings {
     }
 }
 
+fn muon(batch_norm: bool) -> TrainingSettings {
+    let optimizer =
+        Optimizer::Muon { rate: 4.0, momentum: 0.9, iterations: 3, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 };
+    TrainingSettings { optimizer, learning_rate: 0.005, ..sgd(batch_norm, 0.0) }
+}
+
 const NETWORKS: [&str; 3] = [
     "[C(13,3,1), P(2,2), C(32,3,1), C(32,3,1), GAP(3), SM(3)]",
     "[C(16,5,1), P(3,2), C(24,3,2), FC(20), SM(3)]",
@@ -64,8 +70,7 @@ fn two_threads_give_the_losses_of_one_and_one_gives_the_same_bits() {
     let input = MapShape::new(3, 14, 12);
     let cpu = parse_device("cpu").unwrap();
     for text in NETWORKS {
-        for (batch_norm, max_dropout) in [(false, 0.0), (true, 0.3)] {
-            let settings = sgd(batch_norm, max_dropout);
+        for settings in [sgd(false, 0.0), sgd(true, 0.3), muon(false), muon(true)] {
             let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
             let of = |threads| with_threads(threads, || trained(&graph, &settings, &cpu, 3));
             let (losses, weights) = of(1);

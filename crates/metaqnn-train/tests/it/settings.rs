@@ -20,6 +20,8 @@ pub(crate) fn plain() -> TrainingSettings {
         valid_images: 0,
         optimizer: ADAM,
         learning_rate: 0.003,
+        whitening: false,
+        identity_start: false,
         schedule: Schedule::Step { every_epochs: 5, factor: 0.2 },
         weight_decay: 0.0,
         batch_norm: false,
@@ -27,6 +29,7 @@ pub(crate) fn plain() -> TrainingSettings {
         preprocessing: PreprocessingChoice::Standardize,
         augmentation: AugmentationChoice::None,
         max_shift: 0,
+        alternate_mirror: false,
         label_smoothing: 0.0,
         class_weights: ClassWeights::None,
         restart: RestartSettings {

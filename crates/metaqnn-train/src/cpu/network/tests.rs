@@ -8,7 +8,7 @@ use rand::RngExt;
 use safetensors::SafeTensors;
 
 use super::*;
-use crate::weights::{Drawn, Stored};
+use crate::weights::{Drawn, Stored, WeightsStart};
 
 const IMAGES: usize = 4;
 const SMOOTHING: f64 = 0.1;
@@ -22,7 +22,7 @@ fn graph(text: &str, input: &str, batch_norm: bool, max_dropout: f64) -> Graph {
 /// Weights with nothing at the value it begins with.
 fn weights(graph: &Graph) -> Vec<u8> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let Ok(fresh) = CpuNetwork::new(graph, IMAGES, 1, Drawn(&mut rng));
+    let Ok(fresh) = CpuNetwork::new(graph, IMAGES, 1, Drawn { rng: &mut rng, start: &WeightsStart::default() });
     let fresh = fresh.to_safetensors().unwrap();
     let tensors: Vec<HostTensor> = tensors_of(&fresh)
         .into_iter()

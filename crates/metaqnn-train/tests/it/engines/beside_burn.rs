@@ -61,8 +61,10 @@ proptest! {
     /// Rounding may put a value that lies on ReLU's kink, or two that tie for a maximum, on the one side here and on the other there; that is
     /// rare, and other weights and images do not have it. A wrong kernel is wrong with these as well.
     #[test]
-    fn losses_and_weights_equal_those_of_burns_backend((text, input) in graphs(), batch_norm: bool, seed in 0_u64..1000) {
-        let settings = sgd(batch_norm, 0.0);
+    fn losses_and_weights_equal_those_of_burns_backend(
+        (text, input) in graphs(), batch_norm: bool, orthogonal: bool, seed in 0_u64..1000,
+    ) {
+        let settings = if orthogonal { muon(batch_norm) } else { sgd(batch_norm, 0.0) };
         let graph = Graph::new(&text.parse().unwrap(), input, settings.network_options()).unwrap();
         let agrees = |seed| agreement(&graph, &settings, seed);
         if let Err(first) = agrees(seed)
