@@ -162,16 +162,9 @@ impl StudyView {
         self.header.class_names.len() as u32
     }
 
-    /// The agent's name as in the settings.
+    /// The name of the agent, which is not that of the default.
     pub fn agent(&self) -> &'static str {
-        use metaqnn_core::settings::AgentName as Name;
-        match self.settings.search.agent {
-            Name::Default | Name::ModelBased => "model-based",
-            Name::Paper => "paper",
-            Name::Random => "random",
-            Name::Evolution => "evolution",
-            Name::LocalSearch => "local-search",
-        }
+        self.settings.search.agent.resolved().name()
     }
 
     /// Models and seconds that end the study, 0 where there is no such end.

@@ -28,6 +28,43 @@ pub enum AgentName {
     LocalSearch,
 }
 
+impl AgentName {
+    /// Every agent, in the order in which they are named to people.
+    pub const ALL: [AgentName; 6] = [
+        AgentName::Default,
+        AgentName::ModelBased,
+        AgentName::Paper,
+        AgentName::Random,
+        AgentName::Evolution,
+        AgentName::LocalSearch,
+    ];
+
+    /// Its name in settings, on the command line and in figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            AgentName::Default => "default",
+            AgentName::ModelBased => "model-based",
+            AgentName::Paper => "paper",
+            AgentName::Random => "random",
+            AgentName::Evolution => "evolution",
+            AgentName::LocalSearch => "local-search",
+        }
+    }
+
+    /// The agent that it stands for: the project's own choice is one of the others.
+    pub fn resolved(self) -> Self {
+        match self {
+            AgentName::Default => AgentName::ModelBased,
+            other => other,
+        }
+    }
+
+    /// The names of all, with commas between.
+    pub fn all_names() -> String {
+        AgentName::ALL.map(AgentName::name).join(", ")
+    }
+}
+
 /// Table `[agent]`. Every agent takes from it what it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,5 +136,24 @@ where
         AgentName::Random => Box::new(RandomAgent::default()),
         AgentName::Evolution => Box::new(Evolution::new(&settings.evolution)),
         AgentName::LocalSearch => Box::new(LocalSearch::new(&settings.local_search)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Preset;
+
+    #[test]
+    fn every_agent_has_one_name_everywhere() {
+        for agent in AgentName::ALL {
+            let spelled = serde_json::to_string(&agent).unwrap();
+            assert_eq!(spelled, format!("{:?}", agent.name()));
+            assert_ne!(agent.resolved(), AgentName::Default);
+        }
+        for preset in [Preset::Quick, Preset::Paper] {
+            let document = preset.document("").unwrap().to_string();
+            assert!(document.contains(&format!("# {}\n", AgentName::all_names())), "{preset}:\n{document}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The direction of imports, asserted from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What each crate must not depend on; for core, that is every other crate of ours.
@@ -88,7 +89,7 @@ fn no_crate_imports_against_the_direction() {
 /// What there is to show goes to an observer.
 #[test]
 fn the_coordinator_prints_nothing() {
-    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-run/src");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metaqnn-run/src");
     for entry in std::fs::read_dir(sources).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -96,4 +97,43 @@ fn the_coordinator_prints_nothing() {
             assert!(!text.contains(word), "{}: {word}", path.display());
         }
     }
+}
+
+/// The folders of the binary, and what each may import of the others: there are no circles between them.
+const FOLDERS: [(&str, &[&str]); 4] =
+    [("show", &[]), ("setup", &["show"]), ("models", &["setup", "show"]), ("command", &["models", "setup", "show"])];
+
+/// Every Rust file in `folder` and below.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn no_folder_of_the_binary_imports_against_the_direction() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut imports = 0;
+    for (folder, allowed) in FOLDERS {
+        for path in sources(&root.join(folder)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            // What the macros of `show` expand to is not an import.
+            let text = text.replace("$crate::", "");
+            for (place, _) in text.match_indices("crate::") {
+                let name: String =
+                    text[place + "crate::".len()..].chars().take_while(|c| c.is_alphanumeric()).collect();
+                assert!(name == folder || allowed.contains(&name.as_str()), "{}: crate::{name}", path.display());
+                imports += 1;
+            }
+        }
+    }
+    assert!(imports > 50, "the test reads real imports");
+    let mut found: Vec<String> = std::fs::read_dir(&root)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "main.rs")
+        .collect();
+    found.sort();
+    let mut known = FOLDERS.map(|(folder, _)| folder);
+    known.sort_unstable();
+    assert_eq!(found, known, "every file of the binary lies in one of its folders");
 }
