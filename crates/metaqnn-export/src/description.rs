@@ -1,6 +1,6 @@
 //! `model.json`: what a model is, but for its numbers.
 
-use metaqnn_core::graph::{Graph, MapShape, NetworkOptions, Node};
+use metaqnn_core::graph::{Graph, MapShape, NetworkOptions, Source};
 use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
 use metaqnn_core::space::Architecture;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::ExportError;
 use crate::model::{Measured, Model, Provenance, TrainedNetwork, prefix};
 use crate::preparation::{Normalization, Preparation};
+use crate::steps::{Step, steps};
 use crate::weights::{Weights, weight_shapes};
 
 /// The version of the description that this program writes, the newest that it reads.
@@ -104,9 +105,14 @@ impl Description {
     }
 }
 
-/// The layers of a graph, with the names that their tensors begin with.
+/// The layers of a graph, with the names that their tensors begin with. Each takes the one before, but for those that name their inputs.
 fn layers(graph: &Graph) -> Vec<Value> {
-    let layer = |node: &Node| {
+    let steps = steps(graph);
+    let name = |source: &Source| match source {
+        Source::Images => "images",
+        Source::Node(index) => steps[*index].node.name.as_str(),
+    };
+    let layer = |(index, Step { node, inputs }): (usize, &Step<'_>)| {
         let mut layer = match node.operation {
             Operation::Convolution(convolution) => {
                 let Convolution { in_channels, out_channels, kernel_size, stride, bias } = convolution;
@@ -128,11 +134,15 @@ fn layers(graph: &Graph) -> Vec<Value> {
                 json!({ "operation": "linear", "inputs": inputs, "outputs": outputs, "bias": bias })
             }
             Operation::GlobalAverage(_) => json!({ "operation": "global-average-pool" }),
+            Operation::Add(_) => json!({ "operation": "add" }),
         };
+        if *inputs != [index.checked_sub(1).map_or(Source::Images, Source::Node)] {
+            layer["inputs"] = json!(inputs.iter().map(name).collect::<Vec<_>>());
+        }
         layer["name"] = json!(node.name);
         let MapShape { channels, height, width } = node.output.map();
         layer["output"] = json!([channels, height, width]);
         Some(layer)
     };
-    graph.nodes().iter().filter_map(layer).collect()
+    steps.iter().enumerate().filter_map(layer).collect()
 }

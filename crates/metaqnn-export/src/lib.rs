@@ -26,6 +26,7 @@ mod onnx_runtime;
 mod preparation;
 mod pytorch;
 mod scratch;
+mod steps;
 mod stored;
 mod verification;
 mod weights;

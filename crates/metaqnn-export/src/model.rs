@@ -38,6 +38,22 @@ impl TrainedNetwork {
         // Dropout is not part of a trained network.
         let options = NetworkOptions { batch_norm, max_dropout: 0.0 };
         let graph = Graph::new(&architecture, input, options).map_err(ExportError::model)?;
+        Self::of_graph(architecture, batch_norm, graph, weights, trial)
+    }
+
+    /// The same for a graph that may be another than the architecture's: for tests of operations that no layer has.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Weights`] as [`TrainedNetwork::new`].
+    #[doc(hidden)]
+    pub fn of_graph(
+        architecture: Architecture,
+        batch_norm: bool,
+        graph: Graph,
+        weights: Weights,
+        trial: Option<u64>,
+    ) -> Result<Self, ExportError> {
         let misfit = |reason| ExportError::Weights { architecture: architecture.to_string(), reason };
         weights.check(&graph).map_err(misfit)?;
         Ok(TrainedNetwork { architecture, batch_norm, trial, graph, weights })

@@ -18,6 +18,7 @@ use self::generated::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use self::graph_builder::{Attribute, GraphBuilder};
 use crate::error::ExportError;
 use crate::model::{Model, TrainedNetwork, prefix};
+use crate::steps::{Step, steps};
 
 /// Name of the input: 32-bit floats, batch × C × H × W, pixels as stored.
 pub(crate) const INPUT: &str = "images";
@@ -99,51 +100,53 @@ fn add_network(
     for (name, tensor) in network.weights().iter() {
         graph.constant(&format!("{prefix}{name}"), &tensor.shape, tensor.bytes());
     }
-    let mut value = input.to_owned();
-    let nodes = network.graph().nodes();
-    for (index, node) in nodes.iter().enumerate() {
-        let result = if index + 1 == nodes.len() { output.to_owned() } else { format!("{prefix}{}", node.name) };
+    let steps = steps(network.graph());
+    // Names of the values, the input first.
+    let mut values = vec![input.to_owned()];
+    for (index, Step { node, inputs }) in steps.iter().enumerate() {
+        let result = if index + 1 == steps.len() { output.to_owned() } else { format!("{prefix}{}", node.name) };
+        let mut taken: Vec<String> = inputs.iter().map(|input| values[input.value()].clone()).collect();
         let weight = |field: &str| format!("{prefix}{}.{field}", node.name);
         let sides = |n: u32| Attribute::Wholes(vec![i64::from(n); 2]);
         match node.operation {
             Operation::Convolution(convolution) => {
                 let Convolution { kernel_size, stride, bias, .. } = convolution;
-                let mut inputs = vec![value, weight("weight")];
-                inputs.extend(bias.then(|| weight("bias")));
+                taken.push(weight("weight"));
+                taken.extend(bias.then(|| weight("bias")));
                 let padding = i64::from(convolution.padding());
                 let attributes = vec![
                     ("kernel_shape", sides(kernel_size)),
                     ("pads", Attribute::Wholes(vec![padding; 4])),
                     ("strides", sides(stride)),
                 ];
-                graph.node("Conv", &inputs, &result, attributes);
+                graph.node("Conv", &taken, &result, attributes);
             }
             Operation::BatchNorm(_) => {
-                let fields = ["weight", "bias", "running_mean", "running_var"].map(weight);
-                let inputs: Vec<String> = std::iter::once(value).chain(fields).collect();
+                taken.extend(["weight", "bias", "running_mean", "running_var"].map(weight));
                 let epsilon = vec![("epsilon", Attribute::Real(BatchNorm::EPSILON as f32))];
-                graph.node("BatchNormalization", &inputs, &result, epsilon);
+                graph.node("BatchNormalization", &taken, &result, epsilon);
             }
-            Operation::Relu(_) => graph.node("Relu", &[value], &result, vec![]),
+            Operation::Relu(_) => graph.node("Relu", &taken, &result, vec![]),
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let attributes = vec![("kernel_shape", sides(kernel_size)), ("strides", sides(stride))];
-                graph.node("MaxPool", &[value], &result, attributes);
+                graph.node("MaxPool", &taken, &result, attributes);
             }
-            // Of training alone. No graph ends in it.
-            Operation::Dropout(_) => continue,
-            Operation::Flatten(_) => graph.node("Flatten", &[value], &result, vec![("axis", Attribute::Whole(1))]),
+            // No step of a trained network.
+            Operation::Dropout(_) => {}
+            Operation::Flatten(_) => graph.node("Flatten", &taken, &result, vec![("axis", Attribute::Whole(1))]),
             Operation::Linear(Linear { bias, .. }) => {
-                let mut inputs = vec![value, weight("weight")];
-                inputs.extend(bias.then(|| weight("bias")));
-                graph.node("Gemm", &inputs, &result, vec![("transB", Attribute::Whole(1))]);
+                taken.push(weight("weight"));
+                taken.extend(bias.then(|| weight("bias")));
+                graph.node("Gemm", &taken, &result, vec![("transB", Attribute::Whole(1))]);
             }
+            Operation::Add(_) => graph.node("Add", &taken, &result, vec![]),
             Operation::GlobalAverage(_) => {
                 let maps = format!("{prefix}{}.maps", node.name);
-                graph.node("GlobalAveragePool", &[value], &maps, vec![]);
+                graph.node("GlobalAveragePool", &taken, &maps, vec![]);
                 graph.node("Flatten", &[maps], &result, vec![("axis", Attribute::Whole(1))]);
             }
         }
-        value = result;
+        values.push(result);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::model::{Model, TrainedNetwork};
 use crate::preparation::{LEAST_GLOBAL_DEVIATION, Normalization};
+use crate::steps::Step;
 
 /// What every file has: reading the weights, the ensemble, the check.
 const FRAME: &str = include_str!("pytorch/frame.py");
@@ -66,8 +67,14 @@ fn filled(frame: &str, holes: &[(&str, String)]) -> String {
 fn network_class(network: &TrainedNetwork, number: usize) -> String {
     let mut layers = String::new();
     let mut steps = String::new();
-    for node in network.graph().nodes() {
+    let trained = crate::steps::steps(network.graph());
+    let names = variables(&trained);
+    if names[0] != "x" {
+        let _ = writeln!(steps, "        {} = x", names[0]);
+    }
+    for (Step { node, inputs }, result) in trained.iter().zip(&names[1..]) {
         let name = &node.name;
+        let x = &names[inputs[0].value()];
         let python = |flag: bool| if flag { "True" } else { "False" };
         let mut layer = None;
         let step = match node.operation {
@@ -78,7 +85,7 @@ fn network_class(network: &TrainedNetwork, number: usize) -> String {
                     "nn.Conv2d({in_channels}, {out_channels}, {kernel_size}, stride={stride}, padding={padding}, bias={})",
                     python(bias)
                 ));
-                format!("self.{name}(x)")
+                format!("self.{name}({x})")
             }
             Operation::BatchNorm(BatchNorm { channels }) => {
                 let kind = match node.output {
@@ -86,31 +93,42 @@ fn network_class(network: &TrainedNetwork, number: usize) -> String {
                     Shape::Map(_) => "BatchNorm2d",
                 };
                 layer = Some(format!("nn.{kind}({channels})"));
-                format!("self.{name}(x)")
+                format!("self.{name}({x})")
             }
             Operation::Linear(Linear { inputs, outputs, bias }) => {
                 layer = Some(format!("nn.Linear({inputs}, {outputs}, bias={})", python(bias)));
-                format!("self.{name}(x)")
+                format!("self.{name}({x})")
             }
-            Operation::Relu(_) => "functional.relu(x)".to_owned(),
+            Operation::Relu(_) => format!("functional.relu({x})"),
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
-                format!("functional.max_pool2d(x, {kernel_size}, stride={stride})")
+                format!("functional.max_pool2d({x}, {kernel_size}, stride={stride})")
             }
-            Operation::Flatten(_) => "x.flatten(1)".to_owned(),
-            Operation::GlobalAverage(_) => "x.mean(dim=(2, 3))".to_owned(),
-            // The trained network has none.
+            Operation::Flatten(_) => format!("{x}.flatten(1)"),
+            Operation::GlobalAverage(_) => format!("{x}.mean(dim=(2, 3))"),
+            Operation::Add(_) => format!("{x} + {}", names[inputs[1].value()]),
+            // No step of a trained network.
             Operation::Dropout(_) => continue,
         };
         // Writing to a string cannot fail.
         if let Some(layer) = layer {
             let _ = writeln!(layers, "        self.{name} = {layer}");
         }
-        let _ = writeln!(steps, "        x = {step}");
+        let _ = writeln!(steps, "        {result} = {step}");
     }
     format!(
         "class Network{number}(nn.Module):\n    \"\"\"{}\"\"\"\n\n    def __init__(self):\n        super().__init__()\n{layers}\n    def forward(self, x):\n{steps}        return x\n\n\n",
         network.architecture()
     )
+}
+
+/// The variable of each value, the images first: `x` where the next step alone takes it, else the name of its node.
+fn variables(steps: &[Step<'_>]) -> Vec<String> {
+    let is_kept = |value: usize| {
+        let later = steps.iter().skip(value + 1);
+        later.flat_map(|step| &step.inputs).any(|input| input.value() == value)
+    };
+    let names = std::iter::once("images").chain(steps.iter().map(|step| step.node.name.as_str()));
+    names.enumerate().map(|(value, name)| if is_kept(value) { name.to_owned() } else { "x".to_owned() }).collect()
 }
 
 fn preparation_class(model: &Model) -> String {

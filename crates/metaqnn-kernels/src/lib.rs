@@ -10,6 +10,7 @@
 //! - [`winograd`]: the same for 3×3 and 5×5 windows at stride 1 with fewer multiplications.
 //! - [`pooling`]: maxima over windows, means over maps.
 //! - [`elementwise`]: padding, batch normalization's affine maps and statistics, ReLU.
+//! - [`addition`]: sums of maps and of gradients.
 //! - [`optimizer`]: steps of Adam and of gradient descent with momentum; [`muon`]: those of Muon, of one matrix at a time.
 //!
 //! On x86-64 with AVX-512, or with AVX2 and FMA, asked for at run time, vector instructions are used; elsewhere the same code runs on
@@ -21,6 +22,7 @@
 mod lanes;
 mod tiles;
 
+pub mod addition;
 pub mod convolution;
 pub mod elementwise;
 pub mod muon;

@@ -1,9 +1,9 @@
 //! Training on the CPU with this project's own kernels (docs/decisions/0001-own-kernels-on-the-cpu.md).
 //!
 //! - [`CpuLearner`]: a network with its optimizer, the counterpart of the learner on Burn's devices.
-//! - `network`: a graph as layers, forward and backward over a batch, on as many threads as rayon's pool has.
+//! - `network`: a graph as steps, forward and backward over a batch, on as many threads as rayon's pool has.
 //! - `convolution`: convolutions and linear layers, in chunks of a few images that stay in a cache.
-//! - `signal`: what flows between layers, batch normalization included.
+//! - `signal`: what flows between steps, batch normalization included; `slot`: where its gradient goes.
 //! - `optimizer`: what an optimizer keeps, and its steps.
 //! - `parameters`: all parameters in one vector, and their names.
 
@@ -12,6 +12,7 @@ mod network;
 mod optimizer;
 mod parameters;
 mod signal;
+mod slot;
 
 use metaqnn_core::graph::Graph;
 use metaqnn_core::settings::TrainingSettings;

@@ -4,6 +4,7 @@
 //! from engine to engine and from format to format is an arm of a `match` there, and such a `match` has no wildcard, so that the compiler
 //! names every place that a new operation needs.
 
+mod add;
 mod batch_norm;
 mod convolution;
 mod dropout;
@@ -14,6 +15,7 @@ mod max_pool;
 mod relu;
 mod tensor;
 
+pub use self::add::Add;
 pub use self::batch_norm::BatchNorm;
 pub use self::convolution::Convolution;
 pub use self::dropout::Dropout;
@@ -90,6 +92,8 @@ operations! {
     Linear,
     /// Mean of each map.
     GlobalAverage,
+    /// Sum of two values.
+    Add,
 }
 
 /// Why an operation does not fit what it is given.
@@ -125,6 +129,14 @@ pub enum Misfit {
         expected: u32,
         /// Number that there is.
         found: u32,
+    },
+    /// What is added has different shapes.
+    #[error("it adds values of the same shape, not of {one} and {other}")]
+    Differ {
+        /// Shape of the first.
+        one: Shape,
+        /// Shape of the second.
+        other: Shape,
     },
     /// The output of an operation is taken by none.
     #[error("nothing takes the output of {0}")]
@@ -227,6 +239,10 @@ mod tests {
         assert_eq!(misfit(linear.into(), map), "it takes a vector, not a feature map of 3x4x9 (CxHxW)");
         assert_eq!(misfit(linear.into(), Shape::Vector(7)), "it takes 108 channels or values, not 7");
         assert_eq!(misfit(BatchNorm { channels: 4 }.into(), map), "it takes 4 channels or values, not 3");
+        let sum = |inputs: &[Shape]| Operation::from(Add).output(inputs).map_err(|misfit| misfit.to_string());
+        assert_eq!(sum(&[map, map]), Ok(map));
+        assert_eq!(sum(&[map, Shape::Vector(7)]).unwrap_err(), "it adds values of the same shape, not of 3x4x9 and 7");
+        assert_eq!(sum(&[map]).unwrap_err(), "it takes 2 inputs, not 1");
         assert_eq!(misfit(GlobalAverage.into(), Shape::Vector(7)), "it takes a feature map, not a vector of 7");
     }
 

@@ -165,7 +165,8 @@ impl Features {
                 | Operation::Relu(_)
                 | Operation::Dropout(_)
                 | Operation::Flatten(_)
-                | Operation::GlobalAverage(_) => {}
+                | Operation::GlobalAverage(_)
+                | Operation::Add(_) => {}
             }
         }
         self.set("field", field);

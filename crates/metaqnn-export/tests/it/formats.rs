@@ -6,8 +6,9 @@ use metaqnn_export::{Export, Format, Logits, Model, OnnxRuntime, encode_onnx, pr
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use crate::branching;
 use crate::plain_loops;
-use crate::samples::{INPUT, NETWORKS, model, network, normalizations, scored, simple};
+use crate::samples::{INPUT, NETWORKS, branching as branching_network, model, network, normalizations, scored, simple};
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
@@ -35,6 +36,53 @@ fn onnx_has_every_layer_and_every_normalization() {
                 assert_close(&answers.probabilities, &probabilities(&scored.logits, 4), &what);
             }
         }
+    }
+}
+
+#[test]
+fn onnx_of_graphs_that_branch_answers_as_plain_loops() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.onnx");
+    for (name, graph) in branching::graphs() {
+        let [normalization, ..] = normalizations(branching::INPUT, &mut rng);
+        let model = model(vec![branching_network(graph, &mut rng)], normalization, 255);
+        let scored = scored(&model, 5, &mut rng);
+        std::fs::write(&file, encode_onnx(&model).unwrap()).unwrap();
+        let answers = OnnxRuntime::load(&file, &model).unwrap().answers(&scored.pixels).unwrap();
+        assert_close(&answers.logits[0], &scored.logits[0], name);
+    }
+}
+
+#[test]
+fn python_code_keeps_what_is_read_later() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let mut source = |name: &str| {
+        let (_, graph) = branching::graphs().into_iter().find(|(of, _)| *of == name).unwrap();
+        let [normalization, ..] = normalizations(branching::INPUT, &mut rng);
+        pytorch_source(&model(vec![branching_network(graph, &mut rng)], normalization, 255))
+    };
+    let block = "    def forward(self, x):
+        x = self.conv1(x)
+        other2 = functional.relu(x)
+        x = self.conv3(other2)
+        x = x + other2
+        x = functional.relu(x)
+        x = self.conv6(x)
+        x = x.mean(dim=(2, 3))
+        return x
+";
+    let code = source("a residual block");
+    assert!(code.contains(block), "{code}");
+    let code = source("images that two convolutions and a sum read");
+    for line in [
+        "images = x\n",
+        "conv1 = self.conv1(images)\n",
+        "x = self.conv2(images)\n",
+        "x = conv1 + x\n",
+        "x = x + images\n",
+    ] {
+        assert!(code.contains(&format!("        {line}")), "{line} is not in\n{code}");
     }
 }
 
@@ -134,4 +182,17 @@ fn pytorch_modules_answer_alike() {
         let checks = export.write(&parent.path().join(index.to_string())).unwrap();
         assert!(checks.iter().all(|check| check.max_difference.is_some_and(|d| d < 1e-4)), "{checks:?}");
     }
+    let networks = branching::graphs().into_iter().map(|(_, graph)| branching_network(graph, &mut rng)).collect();
+    let [normalization, ..] = normalizations(branching::INPUT, &mut rng);
+    let model = model(networks, normalization, 255);
+    let scored = scored(&model, 20, &mut rng);
+    let export = Export {
+        model: &model,
+        formats: &[Format::Pytorch],
+        scored: &scored,
+        engine: &mut plain,
+        python: Path::new(&python),
+    };
+    let checks = export.write(&parent.path().join("branches")).unwrap();
+    assert!(checks.iter().all(|check| check.max_difference.is_some_and(|d| d < 1e-4)), "{checks:?}");
 }

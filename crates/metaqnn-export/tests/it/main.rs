@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../metaqnn-core/tests/shared/branching.rs"]
+mod branching;
 mod damage;
 mod formats;
 mod plain_loops;

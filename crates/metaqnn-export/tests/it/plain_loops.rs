@@ -65,7 +65,9 @@ fn local_contrast(channel: &[f64], shape: MapShape) -> Vec<f64> {
 }
 
 fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
-    graph.nodes().iter().fold(image, |x, node| {
+    let mut values = vec![image];
+    for node in graph.nodes() {
+        let x = &values[node.inputs[0].value()];
         let tensor = |field: &str| -> Vec<f64> {
             let tensor = weights.get(&format!("{}.{field}", node.name)).unwrap();
             tensor.values.iter().map(|&value| f64::from(value)).collect()
@@ -74,7 +76,7 @@ fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
         let [ih, iw] = [input.height as usize, input.width as usize];
         let [oc, oh, ow] = [output.channels, output.height, output.width].map(|n| n as usize);
         let each = || (0..oc).flat_map(move |c| (0..oh).flat_map(move |y| (0..ow).map(move |x| (c, y, x))));
-        match node.operation {
+        let value = match node.operation {
             Operation::Convolution(Convolution { in_channels, kernel_size, stride, bias, .. }) => {
                 let [ic, k, s] = [in_channels, kernel_size, stride].map(|n| n as usize);
                 let (w, b) = (tensor("weight"), if bias { tensor("bias") } else { vec![0.0; oc] });
@@ -112,15 +114,18 @@ fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
                     })
                     .collect()
             }
-            Operation::Dropout(_) | Operation::Flatten(_) => x,
+            Operation::Dropout(_) | Operation::Flatten(_) => x.clone(),
+            Operation::Add(_) => x.iter().zip(&values[node.inputs[1].value()]).map(|(a, b)| a + b).collect(),
             Operation::Linear(Linear { inputs, bias, .. }) => {
                 let (w, b) = (tensor("weight"), if bias { tensor("bias") } else { vec![0.0; oc] });
                 let rows = w.chunks(inputs as usize).zip(b);
-                rows.map(|(row, b)| b + row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()).collect()
+                rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>()).collect()
             }
             Operation::GlobalAverage(_) => {
                 x.chunks(ih * iw).map(|map| map.iter().sum::<f64>() / (ih * iw) as f64).collect()
             }
-        }
-    })
+        };
+        values.push(value);
+    }
+    values.pop().unwrap()
 }

@@ -25,8 +25,19 @@ pub(crate) const INPUT: MapShape = MapShape::new(3, 15, 12);
 pub(crate) fn network(text: &str, batch_norm: bool, input: MapShape, rng: &mut ChaCha8Rng) -> TrainedNetwork {
     let architecture = text.parse().unwrap();
     let graph = Graph::new(&architecture, input, NetworkOptions { batch_norm, max_dropout: 0.5 }).unwrap();
+    let weights = weights(&graph, rng);
+    TrainedNetwork::new(architecture, batch_norm, input, weights, Some(7)).unwrap()
+}
+
+/// A network of a graph that branches.
+pub(crate) fn branching(graph: Graph, rng: &mut ChaCha8Rng) -> TrainedNetwork {
+    let weights = weights(&graph, rng);
+    TrainedNetwork::of_graph(NETWORKS[4].parse().unwrap(), true, graph, weights, Some(7)).unwrap()
+}
+
+fn weights(graph: &Graph, rng: &mut ChaCha8Rng) -> Weights {
     let mut weights = Weights::default();
-    for (name, shape) in weight_shapes(&graph) {
+    for (name, shape) in weight_shapes(graph) {
         let n: usize = shape.iter().product();
         let fan_in: usize = shape.iter().skip(1).product();
         let bound = (3.0 / fan_in as f32).sqrt();
@@ -37,7 +48,7 @@ pub(crate) fn network(text: &str, batch_norm: bool, input: MapShape, rng: &mut C
             .collect();
         weights.insert(name, Tensor { shape, values });
     }
-    TrainedNetwork::new(architecture, batch_norm, input, weights, Some(7)).unwrap()
+    weights
 }
 
 pub(crate) fn normalizations(input: MapShape, rng: &mut ChaCha8Rng) -> [Normalization; 4] {

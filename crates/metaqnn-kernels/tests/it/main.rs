@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod addition;
 mod convolution;
 mod elementwise;
 mod optimizer;

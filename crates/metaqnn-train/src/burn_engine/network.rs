@@ -21,9 +21,21 @@ use crate::weights::{Drawn, HostTensor, InitialWeights, Stored, WeightsError, We
 #[derive(Module, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
-    /// Names of the graph's nodes and their tensors.
+    /// Of each layer what its graph says.
     #[module(skip)]
-    nodes: Vec<(String, Vec<TensorSpec>)>,
+    steps: Vec<Step>,
+}
+
+/// What the graph says of a layer.
+#[derive(Clone, Debug)]
+struct Step {
+    /// Name of the node.
+    name: String,
+    tensors: Vec<TensorSpec>,
+    /// Which values it takes: 0 for the images, then the outputs in order.
+    inputs: Vec<usize>,
+    /// How often its output is taken.
+    readers: usize,
 }
 
 /// One operation; the variants are those of [`Operation`].
@@ -37,6 +49,7 @@ enum Layer {
     Flatten(Flatten),
     Linear(Linear),
     GlobalAverage(GlobalAverage),
+    Add(Add),
 }
 
 #[derive(Module, Debug)]
@@ -49,6 +62,9 @@ struct Flatten;
 
 #[derive(Module, Debug)]
 struct GlobalAverage;
+
+#[derive(Module, Debug)]
+struct Add;
 
 /// What flows between layers.
 #[derive(Clone, Debug)]
@@ -88,39 +104,71 @@ impl Network {
         let layers = nodes.iter().map(|node| Layer::new(node, device, &mut weights));
         let layers = layers.collect::<Result<_, _>>()?;
         weights.end()?;
-        Ok(Network { layers, nodes: nodes.iter().map(|node| (node.name.clone(), node.operation.tensors())).collect() })
+        let step = |(node, &readers): (&Node, &usize)| Step {
+            name: node.name.clone(),
+            tensors: node.operation.tensors(),
+            inputs: node.inputs.iter().map(|input| input.value()).collect(),
+            readers,
+        };
+        let steps = nodes.iter().zip(&graph.readers()[1..]).map(step).collect();
+        Ok(Network { layers, steps })
     }
 
     /// A network without layers, the identity.
     pub(crate) fn empty() -> Self {
-        Network { layers: Vec::new(), nodes: Vec::new() }
+        Network { layers: Vec::new(), steps: Vec::new() }
     }
 
     /// Logits of shape (N, classes) of `images`, NCHW.
     ///
     /// Nothing is dropped out. On an autodiff device batch normalization takes the statistics of the batch, as in training.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.layers.iter().fold(Activation::Maps(images), |input, layer| layer.forward(input, None)).flat()
+        self.run(images, None, |_| ())
     }
 
     /// The same in training: dropout is drawn, on the CPU from `dropout`, on other devices from their own generator.
     /// On an autodiff device batch normalization takes the statistics of the batch and notes them.
     pub(crate) fn forward_in_training(&self, images: Tensor<4>, dropout: &mut ChaCha8Rng) -> Tensor<2> {
-        let layers = self.layers.iter();
-        layers.fold(Activation::Maps(images), |input, layer| layer.forward(input, Some(&mut *dropout))).flat()
+        self.run(images, Some(dropout), |_| ())
+    }
+
+    /// The same with `see` called with every output. A value is given back when nothing takes it any more.
+    fn run(
+        &self,
+        images: Tensor<4>,
+        mut dropout: Option<&mut ChaCha8Rng>,
+        mut see: impl FnMut(&Activation),
+    ) -> Tensor<2> {
+        let images_readers = self.steps.iter().flat_map(|step| &step.inputs).filter(|&&input| input == 0).count();
+        let mut values = vec![(Some(Activation::Maps(images)), images_readers)];
+        for (layer, step) in self.layers.iter().zip(&self.steps) {
+            let mut inputs = step.inputs.iter().filter_map(|&input| {
+                let (value, left) = &mut values[input];
+                *left -= 1;
+                if *left == 0 { value.take() } else { value.clone() }
+            });
+            let Some(input) = inputs.next() else { continue };
+            let other = inputs.next();
+            let output = layer.forward(input, other, dropout.as_deref_mut());
+            see(&output);
+            values.push((Some(output), step.readers));
+        }
+        match values.pop() {
+            Some((Some(last), _)) => last.flat(),
+            // Every value is there until the last that takes it, and nothing takes the last.
+            _ => unreachable!("a value was taken more often than it is read"),
+        }
     }
 
     /// The output shape of every layer for `images`, NCHW: [N, C, H, W], after flattening [N, C].
     pub fn output_shapes(&self, images: Tensor<4>) -> Vec<Vec<usize>> {
-        let mut value = Activation::Maps(images);
         let mut shapes = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            value = layer.forward(value, None);
-            shapes.push(match &value {
+        self.run(images, None, |value| {
+            shapes.push(match value {
                 Activation::Maps(maps) => maps.dims().to_vec(),
                 Activation::Vectors(vectors) => vectors.dims().to_vec(),
             });
-        }
+        });
         shapes
     }
 
@@ -149,7 +197,8 @@ impl Network {
                 | Layer::MaxPool(_)
                 | Layer::Dropout(_)
                 | Layer::Flatten(_)
-                | Layer::GlobalAverage(_) => None,
+                | Layer::GlobalAverage(_)
+                | Layer::Add(_) => None,
             })
             .collect();
         weights.pop();
@@ -157,10 +206,10 @@ impl Network {
     }
 
     fn host_tensors(&self) -> Vec<HostTensor> {
-        let layers = self.nodes.iter().zip(&self.layers);
-        let tensors = layers.flat_map(|((name, tensors), layer)| {
-            let named = tensors.iter().zip(layer.values());
-            named.map(|(tensor, values)| HostTensor::new(tensor.name(name), tensor.shape.clone(), values))
+        let layers = self.steps.iter().zip(&self.layers);
+        let tensors = layers.flat_map(|(step, layer)| {
+            let tensors = step.tensors.iter().zip(layer.values());
+            tensors.map(|(tensor, values)| HostTensor::new(tensor.name(&step.name), tensor.shape.clone(), values))
         });
         tensors.collect()
     }
@@ -244,6 +293,7 @@ impl Layer {
                 })
             }
             Operation::GlobalAverage(_) => Layer::GlobalAverage(GlobalAverage),
+            Operation::Add(_) => Layer::Add(Add),
         })
     }
 
@@ -260,13 +310,17 @@ impl Layer {
                 let statistics = [&layer.running_mean, &layer.running_var].map(|values| host(values.value_sync()));
                 [&layer.gamma, &layer.beta].map(|values| host(values.val())).into_iter().chain(statistics).collect()
             }
-            Layer::Relu(_) | Layer::MaxPool(_) | Layer::Dropout(_) | Layer::Flatten(_) | Layer::GlobalAverage(_) => {
-                Vec::new()
-            }
+            Layer::Relu(_)
+            | Layer::MaxPool(_)
+            | Layer::Dropout(_)
+            | Layer::Flatten(_)
+            | Layer::GlobalAverage(_)
+            | Layer::Add(_) => Vec::new(),
         }
     }
 
-    fn forward(&self, input: Activation, dropout: Option<&mut ChaCha8Rng>) -> Activation {
+    /// The output for `input`, and for `other` where the operation takes two.
+    fn forward(&self, input: Activation, other: Option<Activation>, dropout: Option<&mut ChaCha8Rng>) -> Activation {
         match self {
             Layer::Convolution(layer) => Activation::Maps(convolve(layer, input.maps())),
             Layer::BatchNorm(layer) => input.each(|maps| normalize(layer, maps), |vectors| normalize(layer, vectors)),
@@ -291,6 +345,13 @@ impl Layer {
                 let maps: Tensor<3> = maps.reshape([images, channels, height * width]);
                 Activation::Vectors(maps.mean_dim(2).reshape([images, channels]))
             }
+            Layer::Add(_) => match (input, other) {
+                (Activation::Maps(one), Some(Activation::Maps(other))) => Activation::Maps(one + other),
+                (input, other) => {
+                    let one = input.flat();
+                    Activation::Vectors(other.map_or(one.clone(), |other| one + other.flat()))
+                }
+            },
         }
     }
 }

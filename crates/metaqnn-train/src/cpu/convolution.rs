@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use metaqnn_kernels::convolution::{Finish, Packed, Placement, Windows, add_weight_gradient, convolve};
-use metaqnn_kernels::elementwise::{MapSize, add_sums, place, place_normalization_gradient};
+use metaqnn_kernels::elementwise::{MapSize, add_sums};
 use metaqnn_kernels::winograd::{self, Winograd, WinogradWeights, WinogradWorkspace};
 
-use super::signal::{Activation, Maps, Signal, Slot, Statistics, zeroed};
+use super::signal::{Maps, Signal, Statistics};
+use super::slot::Slot;
 
 /// A convolution, or a linear layer over maps taken as one position.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ pub(super) struct Scratch {
     /// The input as the layer wants it.
     pub(super) input: Vec<f32>,
     /// The gradient of the output, likewise.
-    output_gradient: Vec<f32>,
+    pub(super) output_gradient: Vec<f32>,
     /// The gradient of the input, before it takes the place of the input.
     pub(super) input_gradient: Vec<f32>,
     /// For copies of both while the gradient of the weights is computed.
@@ -266,26 +267,15 @@ impl Convolution {
         }
         for chunk in chunks(&(0..images), self.chunk) {
             let (count, range) = (chunk.len(), output.range(&chunk));
-            let output_gradient = &output_gradient[range.clone()];
+            let (from, values) = (&output_gradient[range.clone()], &output_values[range]);
+            let output_gradient = output.gradient_of_values(from, values, count, self.output, placed_gradient);
             if let Some(bias) = &self.bias
                 && pass.has_weights()
             {
-                add_sums(output_gradient, &mut gradient[bias.clone()]);
+                // Where it is placed, zeros are between.
+                let of_values = if output.is_normalized() { output_gradient } else { from };
+                add_sums(of_values, &mut gradient[bias.clone()]);
             }
-            let output_gradient = match &output.activation {
-                Activation::Normalization(normalization) => {
-                    let to = zeroed(placed_gradient, self.output, count, self.outputs);
-                    let (values, factors) = (&output_values[range], normalization.gradient());
-                    place_normalization_gradient(output_gradient, values, output.size, count, factors, self.output, to);
-                    to
-                }
-                _ if self.output.is_dense() => output_gradient,
-                _ => {
-                    let to = zeroed(placed_gradient, self.output, count, self.outputs);
-                    place(output_gradient, output.size, count, self.output, to);
-                    to
-                }
-            };
             let slot = slot.part(input.range(&chunk));
             if pass.has_weights() {
                 let placed = input.read(slot.values(), count, self.input, placed);

@@ -1,29 +1,30 @@
-//! A graph as layers over batches.
+//! A graph as steps over batches.
+//!
+//! - `step`: one step from signals to the next, and back.
+//! - `builder`: a graph as steps.
+//! - `rooms`: which gradients share room.
+//! - `answers`: logits, probabilities and the loss.
 
 mod answers;
 mod builder;
-
-use std::ops::Range;
+mod rooms;
+mod step;
 
 use metaqnn_core::graph::{Graph, MapShape};
-use metaqnn_kernels::convolution::Placement;
-use metaqnn_kernels::elementwise::MapSize;
-use metaqnn_kernels::pooling::{Pool, max_pool, max_pool_gradient, mean, mean_gradient};
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
 use self::builder::Builder;
-use super::convolution::{Convolution, ReadyWeights, Scratch, chunk_images, chunks};
+use self::step::{Operand, Share, Step, Work};
+use super::convolution::{Convolution, ReadyWeights, Scratch};
 use super::parameters::{Matrix, Parameters};
-use super::signal::{Activation, Maps, Signal, Slot, Statistics};
+use super::signal::{Activation, Maps, Signal, Statistics};
+use super::slot::Slot;
 use crate::weights::{HostTensor, InitialWeights, WeightsError, serialized};
 
 /// A network, with what a batch leaves in it.
 pub(crate) struct CpuNetwork {
-    layers: Vec<Layer>,
-    /// The input and the output of every layer.
+    steps: Vec<Step>,
+    /// The images and the output of every step; the last are the logits.
     signals: Vec<Signal>,
     parameters: Parameters,
     input: MapShape,
@@ -31,29 +32,12 @@ pub(crate) struct CpuNetwork {
     batch_size: usize,
     /// Images of the batch that is in the signals.
     images: usize,
-    training: bool,
-    /// Gradients of normalized signals: of one with an even and of one with an odd index.
-    gradients: [Vec<f32>; 2],
+    /// Rooms for the gradients that cannot take the place of their values.
+    gradients: Vec<Vec<f32>>,
     /// For one convolution at a time.
     ready: ReadyWeights,
     /// One for each thread.
     parts: Vec<Part>,
-}
-
-/// One step from a signal to the next.
-enum Layer {
-    Convolution(Box<Convolution>),
-    /// Max pooling, with the position of each maximum.
-    Pool {
-        pool: Pool,
-        positions: Vec<u8>,
-    },
-    /// Dropout, with what was kept.
-    Dropout {
-        probability: f64,
-        kept: Vec<u8>,
-    },
-    Mean,
 }
 
 /// What one thread works with.
@@ -66,9 +50,6 @@ struct Part {
     statistics: Vec<Statistics>,
 }
 
-/// Values of a dropout factor's probability.
-const DROPOUT_STEPS: f64 = 65_536.0;
-
 impl CpuNetwork {
     /// The network of `graph` for batches of at most `batch_size` images on `threads` threads, with these weights.
     pub(crate) fn new<W: InitialWeights>(
@@ -77,11 +58,7 @@ impl CpuNetwork {
         threads: usize,
         mut weights: W,
     ) -> Result<Self, W::Error> {
-        let mut builder = Builder::new(graph, batch_size);
-        for node in graph.nodes() {
-            builder.add(node);
-        }
-        let Builder { layers, mut signals, mut parameters, .. } = builder;
+        let (Builder { steps, mut signals, mut parameters, .. }, rooms) = Builder::build(graph, batch_size);
         parameters.begin(&mut weights)?;
         for signal in &mut signals {
             if let Activation::Normalization(normalization) = &mut signal.maps.activation {
@@ -95,20 +72,15 @@ impl CpuNetwork {
             statistics: signals.iter().map(|signal| Statistics::new(signal.maps.size.channels)).collect(),
         };
         let parts = (0..threads.clamp(1, batch_size)).map(|_| part()).collect();
-        let gradients = [0, 1].map(|parity| {
-            let normalized = signals.iter().skip(parity).step_by(2).filter(|signal| signal.maps.is_normalized());
-            vec![0.0; normalized.map(|signal| signal.values.len()).max().unwrap_or(0)]
-        });
         Ok(CpuNetwork {
-            layers,
+            steps,
             signals,
             parameters,
             input: graph.input(),
             classes: graph.classes() as usize,
             batch_size,
             images: 0,
-            training: false,
-            gradients,
+            gradients: rooms.sizes.into_iter().map(|size| vec![0.0; size]).collect(),
             ready: ReadyWeights::default(),
             parts,
         })
@@ -147,9 +119,8 @@ impl CpuNetwork {
     /// normalization uses its running statistics.
     pub(crate) fn forward(&mut self, images: &[f32], dropout: Option<u64>) {
         self.take_images(images);
-        self.training = dropout.is_some();
-        for index in 0..self.layers.len() {
-            self.forward_layer(index, dropout.unwrap_or(0));
+        for index in 0..self.steps.len() {
+            self.forward_step(index, dropout);
         }
     }
 
@@ -158,7 +129,7 @@ impl CpuNetwork {
         let [channels, positions] = [channels as usize, height as usize * width as usize];
         self.images = images.len() / (channels * positions);
         assert!(self.images <= self.batch_size, "a batch of {} images, at most {}", self.images, self.batch_size);
-        let Signal { maps: Maps { size, .. }, values } = &mut self.signals[0];
+        let Signal { maps: Maps { size, .. }, values, .. } = &mut self.signals[0];
         if size.channels == 1 {
             values[..images.len()].copy_from_slice(images);
             return;
@@ -173,100 +144,62 @@ impl CpuNetwork {
         }
     }
 
-    fn forward_layer(&mut self, index: usize, dropout: u64) {
+    fn forward_step(&mut self, index: usize, dropout: Option<u64>) {
         let per_part = self.images_of_a_part();
-        let (images, training) = (self.images, self.training);
+        let images = self.images;
         let (before, after) = self.signals.split_at_mut(index + 1);
-        let (input, output) = (&before[index], &mut after[0]);
-        let size = output.maps.size;
-        let values = size.values();
-        let normalized = output.maps.is_normalized();
-        let out = output.values[..images * values].chunks_mut(per_part * values);
-        let source = input.maps.size;
-        let read = |images: &Range<usize>| &input.values[input.maps.range(images)];
+        let (signals, output) = (&*before, &mut after[0]);
+        let values = output.maps.size.values();
+        let normalized = output.maps.is_normalized() && dropout.is_some();
         let parameters = &self.parameters.values;
-        let parts = self.parts.iter_mut().enumerate();
+        let Step { work, operands, kept } = &mut self.steps[index];
+        if let Work::Convolution(convolution) = work {
+            convolution.prepare(parameters, &mut self.ready);
+        }
+        let (work, operands, ready) = (&*work, &*operands, &self.ready);
+        let out = output.values[..images * values].chunks_mut(per_part * values);
+        let mut kept = kept.chunks_mut(per_part * values);
+        let kept = std::iter::from_fn(|| Some(kept.next().unwrap_or_default()));
         let range = |part: usize| part * per_part..((part + 1) * per_part).min(images);
-        match &mut self.layers[index] {
-            Layer::Convolution(convolution) => {
-                convolution.prepare(parameters, &mut self.ready);
-                let (convolution, ready) = (&*convolution, &self.ready);
-                in_parallel(parts.zip(out), |((part, state), out)| {
-                    let Part { scratch, statistics, .. } = state;
-                    let statistics = (normalized && training).then_some(&mut statistics[index + 1]);
-                    convolution.forward(parameters, ready, input, range(part), out, scratch, statistics);
-                });
-                if let Activation::Normalization(normalization) = &mut output.maps.activation {
-                    if training {
-                        let parts = self.parts.iter().enumerate().filter(|(part, _)| !range(*part).is_empty());
-                        let parts = parts
-                            .map(|(part, state)| (range(part).len() * size.positions(), &state.statistics[index + 1]));
-                        normalization.use_batch(parts, parameters);
-                    } else {
-                        normalization.use_running(parameters);
-                    }
+        let parts = self.parts.iter_mut().enumerate();
+        in_parallel(parts.zip(out.zip(kept)), |((part, state), (out, kept))| {
+            if let Work::Convolution(convolution) = work {
+                let Part { scratch, statistics, .. } = state;
+                let statistics = normalized.then_some(&mut statistics[index + 1]);
+                let input = &signals[operands[0].signal];
+                convolution.forward(parameters, ready, input, range(part), out, scratch, statistics);
+            } else {
+                let share = Share { step: index, images: range(part), batch: images, dropout };
+                work.forward(&share, operands, signals, out, kept, state);
+                if normalized {
+                    state.statistics[index + 1].begin(out);
+                    out.chunks(values).for_each(|image| state.statistics[index + 1].add_values(image));
                 }
             }
-            Layer::Pool { pool, positions } => {
-                let pool = *pool;
-                let found = positions[..images * values].chunks_mut(per_part * values);
-                in_parallel(parts.zip(out.zip(found)), |((part, state), (out, found))| {
-                    let scratch = &mut state.scratch.input;
-                    let step = chunk_images(source.positions(), images);
-                    let outputs = out.chunks_mut(step * values).zip(found.chunks_mut(step * values));
-                    for (chunk, (out, found)) in chunks(&range(part), step).zip(outputs) {
-                        let placed = input.maps.read(read(&chunk), chunk.len(), dense(source), scratch);
-                        max_pool(placed, source, chunk.len(), pool, out, found);
-                    }
-                });
-            }
-            Layer::Dropout { probability, kept } => {
-                let limit = ((1.0 - *probability) * DROPOUT_STEPS).round().max(1.0);
-                let factor = (DROPOUT_STEPS / limit) as f32;
-                let kept = kept[..images * values].chunks_mut(per_part * values);
-                in_parallel(parts.zip(out.zip(kept)), |((part, state), (out, kept))| {
-                    let scratch = &mut state.scratch.input;
-                    let each = out.chunks_exact_mut(values).zip(kept.chunks_exact_mut(values));
-                    for (image, (out, kept)) in range(part).zip(each) {
-                        let placed = input.maps.read(read(&(image..image + 1)), 1, dense(source), scratch);
-                        if training {
-                            draw_kept(dropout, index, image, limit as u32, kept);
-                            for ((out, value), kept) in out.iter_mut().zip(placed).zip(&*kept) {
-                                *out = if *kept == 0 { 0.0 } else { value * factor };
-                            }
-                        } else {
-                            out.copy_from_slice(placed);
-                        }
-                    }
-                });
-            }
-            Layer::Mean => {
-                in_parallel(parts.zip(out), |((part, state), out)| {
-                    let scratch = &mut state.scratch.input;
-                    let outputs = out.chunks_mut(values);
-                    for (image, out) in range(part).zip(outputs) {
-                        let placed = input.maps.read(read(&(image..image + 1)), 1, dense(source), scratch);
-                        mean(placed, source, 1, out);
-                    }
-                });
+        });
+        if let Activation::Normalization(normalization) = &mut output.maps.activation {
+            if dropout.is_some() {
+                let positions = output.maps.size.positions();
+                let parts = self.parts.iter().enumerate().filter(|(part, _)| !range(*part).is_empty());
+                let parts = parts.map(|(part, state)| (range(part).len() * positions, &state.statistics[index + 1]));
+                normalization.use_batch(parts, parameters);
+            } else {
+                normalization.use_running(parameters);
             }
         }
     }
 
-    /// Lets the gradient that [`CpuNetwork::loss_and_gradient`] left back through all layers.
+    /// Lets the gradient that [`CpuNetwork::loss_and_gradient`] left back through all steps.
     pub(super) fn backward(&mut self, images: usize) {
         assert_eq!(images, self.images, "the labels are of another batch");
         for part in &mut self.parts {
             part.gradient.fill(0.0);
             part.statistics.iter_mut().for_each(Statistics::clear);
         }
-        for index in (0..self.layers.len()).rev() {
-            let trainable_before = self.layers[..index].iter().any(|layer| matches!(layer, Layer::Convolution(_)));
-            let is_convolution = matches!(self.layers[index], Layer::Convolution(_));
-            if !is_convolution && !trainable_before {
-                break;
+        for index in (0..self.steps.len()).rev() {
+            if self.signals[index + 1].needs_gradient {
+                self.backward_step(index);
             }
-            self.backward_layer(index);
         }
         let (first, others) = self.parts.split_at_mut(1);
         for other in others {
@@ -276,35 +209,53 @@ impl CpuNetwork {
         }
     }
 
-    /// From the gradient of a layer's output to that of its input.
-    fn backward_layer(&mut self, index: usize) {
-        let per_part = self.images_of_a_part();
-        let images = self.images;
-        let (before, after) = self.signals.split_at_mut(index + 1);
-        let (input, output) = (&mut before[index], &mut after[0]);
-        let positions = images * output.maps.size.positions();
+    /// From the gradient of a step's output to those of its inputs.
+    fn backward_step(&mut self, index: usize) {
+        let output = &mut self.signals[index + 1];
+        let positions = self.images * output.maps.size.positions();
         if let Activation::Normalization(normalization) = &mut output.maps.activation {
             let mut gradient = std::mem::take(&mut self.parts[0].gradient);
             normalization.finish(positions, self.parts.iter().map(|part| &part.statistics[index + 1]), &mut gradient);
             self.parts[0].gradient = gradient;
         }
-        let (output, output_values) = (&output.maps, &*output.values);
-        let [values, in_values] = [output.size.values(), input.maps.size.values()];
-        let [even, odd] = &mut self.gradients;
-        let (input_buffer, output_buffer) = if index.is_multiple_of(2) { (even, odd) } else { (odd, even) };
-        let output_gradient = if output.is_normalized() { &**output_buffer } else { output_values };
+        // The inputs' gradients are in other rooms.
+        let room = output.room;
+        let output_gradient = room.map(|room| std::mem::take(&mut self.gradients[room]));
+        for operand in 0..self.steps[index].operands.len() {
+            self.backward_operand(index, operand, output_gradient.as_deref());
+        }
+        if let (Some(room), Some(gradient)) = (room, output_gradient) {
+            self.gradients[room] = gradient;
+        }
+    }
+
+    /// The same for one of its inputs. `output_gradient` is the gradient of the output; `None`: it is in the place of its values.
+    fn backward_operand(&mut self, index: usize, operand: usize, output_gradient: Option<&[f32]>) {
+        let per_part = self.images_of_a_part();
+        let images = self.images;
+        let Step { work, operands, kept } = &self.steps[index];
+        let Operand { signal, turn } = operands[operand];
+        let (before, after) = self.signals.split_at_mut(index + 1);
+        let (input, output) = (&mut before[signal], &after[0]);
+        if !input.needs_gradient && !matches!(work, Work::Convolution(_)) {
+            return;
+        }
+        let output_gradient = output_gradient.unwrap_or(&output.values);
+        let [values, in_values] = [output.maps.size.values(), input.maps.size.values()];
         let from = output_gradient[..images * values].chunks(per_part * values);
-        let output_values = output_values[..images * values].chunks(per_part * values);
-        let mut slots: Vec<Slot<'_>> = if input.maps.is_normalized() {
-            let gradients = input_buffer[..images * in_values].chunks_mut(per_part * in_values);
-            let values = input.values[..images * in_values].chunks(per_part * in_values);
-            values.zip(gradients).map(|(values, gradient)| Slot::Beside(values, gradient)).collect()
-        } else {
-            input.values[..images * in_values].chunks_mut(per_part * in_values).map(Slot::Instead).collect()
+        let output_values = output.values[..images * values].chunks(per_part * values);
+        let (inputs, per_slot) = (&mut input.values[..images * in_values], per_part * in_values);
+        let mut slots: Vec<Slot<'_>> = match input.room {
+            Some(room) => {
+                let gradients = self.gradients[room][..images * in_values].chunks_mut(per_slot);
+                inputs.chunks(per_slot).zip(gradients).map(|(at, gradient)| Slot::Beside(at, gradient, turn)).collect()
+            }
+            // Where nobody asks for a gradient, none is written.
+            None => inputs.chunks_mut(per_slot).map(Slot::Instead).collect(),
         };
-        let (input, source) = (&input.maps, input.maps.size);
+        let (input, output) = (&input.maps, &output.maps);
         let range = |part: usize| part * per_part..((part + 1) * per_part).min(images);
-        if let Layer::Convolution(convolution) = &self.layers[index] {
+        if let Work::Convolution(convolution) = work {
             for &pass in convolution.passes() {
                 if pass.has_input() {
                     convolution.prepare_turned(&self.parameters.values, &mut self.ready);
@@ -316,7 +267,7 @@ impl CpuNetwork {
                 in_parallel(parts.zip(output_values.clone()), |(((part, state), (from, slot)), output_values)| {
                     let Part { gradient, scratch, statistics } = state;
                     let (to, from) = ((input, slot), (output, output_values, from));
-                    let statistics = &mut statistics[index];
+                    let statistics = &mut statistics[signal];
                     convolution.backward(pass, ready, to, from, range(part).len(), gradient, scratch, statistics);
                 });
                 if !pass.has_input() {
@@ -325,48 +276,13 @@ impl CpuNetwork {
             }
             return;
         }
+        let mut kept = kept.chunks(per_part * values);
+        let kept = std::iter::from_fn(|| Some(kept.next().unwrap_or_default()));
         let parts = self.parts.iter_mut().enumerate().zip(from.zip(slots));
-        match &self.layers[index] {
-            // Done above: its passes share the parts.
-            Layer::Convolution(_) => {}
-            Layer::Pool { pool, positions } => {
-                let pool = *pool;
-                let positions = positions[..images * values].chunks(per_part * values);
-                in_parallel(parts.zip(positions), |(((part, state), (from, mut slot)), positions)| {
-                    for chunk in chunks(&(0..range(part).len()), chunk_images(source.positions(), images)) {
-                        let (from, positions) = (&from[output.range(&chunk)], &positions[output.range(&chunk)]);
-                        state.take_gradient(index, input, slot.part(input.range(&chunk)), |to| {
-                            max_pool_gradient(from, positions, source, chunk.len(), pool, to);
-                        });
-                    }
-                });
-            }
-            Layer::Dropout { probability, kept } => {
-                let limit = ((1.0 - *probability) * DROPOUT_STEPS).round().max(1.0);
-                let factor = (DROPOUT_STEPS / limit) as f32;
-                let kept = kept[..images * values].chunks(per_part * values);
-                in_parallel(parts.zip(kept), |(((part, state), (from, mut slot)), kept)| {
-                    for image in chunks(&(0..range(part).len()), 1) {
-                        let (from, kept) = (&from[output.range(&image)], &kept[output.range(&image)]);
-                        state.take_gradient(index, input, slot.part(input.range(&image)), |to| {
-                            for ((to, from), kept) in to.iter_mut().zip(from).zip(kept) {
-                                *to = if *kept == 0 { 0.0 } else { from * factor };
-                            }
-                        });
-                    }
-                });
-            }
-            Layer::Mean => {
-                in_parallel(parts, |((part, state), (from, mut slot))| {
-                    for image in chunks(&(0..range(part).len()), 1) {
-                        let from = &from[output.range(&image)];
-                        state.take_gradient(index, input, slot.part(input.range(&image)), |to| {
-                            mean_gradient(from, source, 1, to);
-                        });
-                    }
-                });
-            }
-        }
+        in_parallel(parts.zip(output_values.zip(kept)), |(((part, state), (from, slot)), (output_values, kept))| {
+            let share = Share { step: index, images: range(part), batch: images, dropout: None };
+            work.backward(&share, (signal, input, slot), (output, output_values, from), kept, state);
+        });
     }
 
     /// Weights and statistics as [`Learner::to_safetensors`](crate::Learner::to_safetensors) has them.
@@ -381,17 +297,6 @@ impl CpuNetwork {
     }
 }
 
-impl Part {
-    /// Takes the gradient of the signal `index`, whose maps these are.
-    fn take_gradient(&mut self, index: usize, maps: &Maps, slot: Slot<'_>, write: impl FnOnce(&mut [f32])) {
-        slot.take_gradient(maps, &mut self.scratch.input_gradient, &mut self.statistics[index], write);
-    }
-}
-
-fn dense(size: MapSize) -> Placement {
-    Placement::dense(size.height, size.width)
-}
-
 /// Does the work of each part on a thread of its own; of a single one on this thread.
 fn in_parallel<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
     let mut parts: Vec<T> = parts.collect();
@@ -402,20 +307,6 @@ fn in_parallel<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Send 
             parts.into_par_iter().for_each(work);
         }
         None => {}
-    }
-}
-
-/// Draws for an image which of its values are kept, from a stream of its own, so that threads do not matter.
-fn draw_kept(seed: u64, layer: usize, image: usize, limit: u32, kept: &mut [u8]) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(((layer as u64) << 32) | image as u64);
-    let mut bytes = [0; 2048];
-    for kept in kept.chunks_mut(bytes.len() / 2) {
-        rng.fill_bytes(&mut bytes);
-        let (draws, _) = bytes.as_chunks::<2>();
-        for (kept, &draw) in kept.iter_mut().zip(draws) {
-            *kept = u8::from(u32::from(u16::from_le_bytes(draw)) < limit);
-        }
     }
 }
 

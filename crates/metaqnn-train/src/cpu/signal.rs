@@ -5,18 +5,22 @@ use std::ops::Range;
 use metaqnn_core::operation::{BatchNorm, TensorSpec};
 use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::{
-    Affine, MapSize, NormalizationGradient, add_statistics, mask_normalized, place, place_normalized,
-    replace_by_relu_gradient,
+    Affine, MapSize, NormalizationGradient, add_statistics, mask_normalized, place, place_normalization_gradient,
+    place_normalized,
 };
 
 use crate::weights::{HostTensor, InitialWeights};
 
-/// Feature maps of a batch, N × H × W × C. In the backward pass their gradient takes their place as soon as they are not needed
-/// any more, unless they are normalized.
+/// Feature maps of a batch, N × H × W × C. In the backward pass their gradient takes their place where one step alone reads them, as
+/// soon as it does not need them any more; of normalized ones, and of those that several steps read, it is beside them.
 #[derive(Debug)]
 pub(super) struct Signal {
     pub(super) maps: Maps,
     pub(super) values: Vec<f32>,
+    /// Whether something trainable comes before, so that its gradient is asked for.
+    pub(super) needs_gradient: bool,
+    /// Which of the rooms for gradients holds its gradient; `None`: its own place.
+    pub(super) room: Option<usize>,
 }
 
 /// The size of feature maps, and what is still to be done to them.
@@ -235,6 +239,13 @@ impl Statistics {
         self.take_chunk();
     }
 
+    /// Masks the gradient of what was normalized where ReLU came after it, and adds the sums that the gradient of its values asks for.
+    pub(super) fn mask_and_add(&mut self, gradient: &mut [f32], values: &[f32], normalization: &Normalization) {
+        let (affine, relu, mean) = (normalization.affine(), normalization.relu, &normalization.mean);
+        mask_normalized(gradient, values, affine, relu, mean, &mut self.chunk_sums, &mut self.chunk_products);
+        self.take_chunk();
+    }
+
     fn take_chunk(&mut self) {
         for (to, from) in [(&mut self.sums, &mut self.chunk_sums), (&mut self.products, &mut self.chunk_products)] {
             for (to, from) in to.iter_mut().zip(from) {
@@ -247,7 +258,8 @@ impl Statistics {
 impl Signal {
     /// A signal for batches of at most `images`.
     pub(super) fn new(size: MapSize, images: usize) -> Self {
-        Signal { maps: Maps { size, activation: Activation::None }, values: vec![0.0; images * size.values()] }
+        let maps = Maps { size, activation: Activation::None };
+        Signal { maps, values: vec![0.0; images * size.values()], needs_gradient: false, room: None }
     }
 }
 
@@ -282,6 +294,31 @@ impl Maps {
         }
     }
 
+    /// The gradient of `values` of so many images from that of what they become, placed: in `scratch`, or itself where that is the same.
+    pub(super) fn gradient_of_values<'a>(
+        &self,
+        gradient: &'a [f32],
+        values: &[f32],
+        images: usize,
+        placement: Placement,
+        scratch: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        match &self.activation {
+            Activation::Normalization(normalization) => {
+                let scratch = zeroed(scratch, placement, images, self.size.channels);
+                let factors = normalization.gradient();
+                place_normalization_gradient(gradient, values, self.size, images, factors, placement, scratch);
+                scratch
+            }
+            _ if placement.is_dense() => gradient,
+            _ => {
+                let scratch = zeroed(scratch, placement, images, self.size.channels);
+                place(gradient, self.size, images, placement, scratch);
+                scratch
+            }
+        }
+    }
+
     pub(super) fn is_normalized(&self) -> bool {
         matches!(self.activation, Activation::Normalization(_))
     }
@@ -304,63 +341,4 @@ pub(super) fn with_room(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
         *scratch = vec![0.0; length];
     }
     &mut scratch[..length]
-}
-
-/// Values of some images in the backward pass, and where their gradient goes.
-#[derive(Debug)]
-pub(super) enum Slot<'a> {
-    /// In their place.
-    Instead(&'a mut [f32]),
-    /// Beside them: values and gradient.
-    Beside(&'a [f32], &'a mut [f32]),
-}
-
-impl Slot<'_> {
-    pub(super) fn values(&self) -> &[f32] {
-        match self {
-            Slot::Instead(values) => values,
-            Slot::Beside(values, _) => values,
-        }
-    }
-
-    /// A part of them.
-    pub(super) fn part(&mut self, range: Range<usize>) -> Slot<'_> {
-        match self {
-            Slot::Instead(values) => Slot::Instead(&mut values[range]),
-            Slot::Beside(values, gradient) => Slot::Beside(&values[range.clone()], &mut gradient[range]),
-        }
-    }
-
-    /// Has the gradient of what [`Maps::read`] gave written, turns it into that of what was there before ReLU, and gathers the sums
-    /// that normalization asks for. The values are not needed by `write` any more.
-    pub(super) fn take_gradient(
-        self,
-        maps: &Maps,
-        scratch: &mut Vec<f32>,
-        statistics: &mut Statistics,
-        write: impl FnOnce(&mut [f32]),
-    ) {
-        match (self, &maps.activation) {
-            (Slot::Beside(values, gradient), Activation::Normalization(normalization)) => {
-                write(gradient);
-                let Statistics { chunk_sums, chunk_products, .. } = &mut *statistics;
-                mask_normalized(
-                    gradient,
-                    values,
-                    normalization.affine(),
-                    normalization.relu,
-                    &normalization.mean,
-                    chunk_sums,
-                    chunk_products,
-                );
-                statistics.take_chunk();
-            }
-            (Slot::Instead(values), Activation::Relu) => {
-                let gradient = with_room(scratch, values.len());
-                write(gradient);
-                replace_by_relu_gradient(values, gradient);
-            }
-            (Slot::Instead(gradient) | Slot::Beside(_, gradient), _) => write(gradient),
-        }
-    }
 }

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use metaqnn_core::graph::NetworkOptions;
 use metaqnn_core::operation::{Convolution as ConvolutionOf, Linear, MaxPool, Operation};
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use safetensors::SafeTensors;
 
 use super::*;
 use crate::weights::{Drawn, Stored, WeightsStart};
+
+#[path = "../../../../metaqnn-core/tests/shared/branching.rs"]
+mod branching;
 
 const IMAGES: usize = 4;
 const SMOOTHING: f64 = 0.1;
@@ -60,13 +65,13 @@ fn images_and_labels(graph: &Graph) -> (Vec<f32>, Vec<i32>) {
 
 /// The weighted mean cross-entropy with smoothed labels, by the definitions, NCHW.
 fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], weights: &[f32]) -> f64 {
-    let mut x: Vec<f64> = images.iter().copied().map(f64::from).collect();
+    let mut values: Vec<Vec<f64>> = vec![images.iter().copied().map(f64::from).collect()];
     for node in graph.nodes() {
         let sides = |shape: MapShape| [shape.channels, shape.height, shape.width].map(|n| n as usize);
         let [in_c, in_h, in_w] = sides(graph.shape(node.inputs[0]).map());
         let [out_c, out_h, out_w] = sides(node.output.map());
         let tensor = |field: &str| tensors.get(&format!("{}.{field}", node.name)).map(|(_, values)| values.as_slice());
-        let input = std::mem::take(&mut x);
+        let input = &values[node.inputs[0].value()];
         let at = |n: usize, c: usize, y: usize, x: usize| input[((n * in_c + c) * in_h + y) * in_w + x];
         // Every output position in order.
         let each = |value: &dyn Fn(usize, usize, usize, usize) -> f64| {
@@ -78,7 +83,7 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
             }
             values
         };
-        x = match node.operation {
+        let value = match node.operation {
             Operation::Convolution(ConvolutionOf { kernel_size, stride, .. }) => {
                 let (k, stride) = (kernel_size as usize, stride as usize);
                 let weight = tensor("weight").unwrap();
@@ -136,9 +141,12 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
                 let positions = (0..in_h).flat_map(|y| (0..in_w).map(move |x| (y, x)));
                 positions.map(|(y, x)| at(n, c, y, x)).sum::<f64>() / (in_h * in_w) as f64
             }),
-            Operation::Flatten(_) | Operation::Dropout(_) => input,
+            Operation::Add(_) => input.iter().zip(&values[node.inputs[1].value()]).map(|(a, b)| a + b).collect(),
+            Operation::Flatten(_) | Operation::Dropout(_) => input.clone(),
         };
+        values.push(value);
     }
+    let x = values.pop().unwrap();
     let classes = graph.classes() as usize;
     let weight = |label: i32| f64::from(weights[label as usize]);
     let losses = x.chunks_exact(classes).zip(labels).map(|(logits, &label)| {
@@ -149,7 +157,7 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
     losses.sum::<f64>() / labels.iter().map(|&label| weight(label)).sum::<f64>()
 }
 
-/// Compares the loss, and about `checked` numbers of the gradient, of all tensors, with central differences.
+/// Compares with central differences as [`check_gradient_of`] does.
 fn check_gradient(
     text: &str,
     input: &str,
@@ -158,10 +166,15 @@ fn check_gradient(
     checked: usize,
     class_weights: Option<&[f32]>,
 ) {
-    let graph = graph(text, input, batch_norm, 0.0);
-    let bytes = weights(&graph);
-    let (images, labels) = images_and_labels(&graph);
-    let mut network = CpuNetwork::new(&graph, IMAGES, threads, Stored::new(&bytes).unwrap()).unwrap();
+    let what = format!("{text}, batch normalization {batch_norm}");
+    check_gradient_of(&what, &graph(text, input, batch_norm, 0.0), threads, checked, class_weights);
+}
+
+/// Compares the loss, and about `checked` numbers of the gradient, of all tensors, with central differences.
+fn check_gradient_of(what: &str, graph: &Graph, threads: usize, checked: usize, class_weights: Option<&[f32]>) {
+    let bytes = weights(graph);
+    let (images, labels) = images_and_labels(graph);
+    let mut network = CpuNetwork::new(graph, IMAGES, threads, Stored::new(&bytes).unwrap()).unwrap();
     network.forward(&images, Some(0));
     let loss = f64::from(network.loss_and_gradient(&labels, SMOOTHING as f32, class_weights));
     network.backward(IMAGES);
@@ -170,10 +183,10 @@ fn check_gradient(
 
     let mut tensors = tensors_of(&bytes);
     let class_weights = class_weights.unwrap_or(&[1.0; 4]);
-    let expected = naive_loss(&graph, &tensors, &images, &labels, class_weights);
-    assert!((loss - expected).abs() < 1e-5 * expected, "{text}: loss {loss} instead of {expected}");
+    let expected = naive_loss(graph, &tensors, &images, &labels, class_weights);
+    assert!((loss - expected).abs() < 1e-5 * expected, "{what}: loss {loss} instead of {expected}");
     let greatest = gradient.values().flat_map(|(_, values)| values).fold(0.0_f64, |most, value| most.max(value.abs()));
-    assert!(greatest > 1e-3, "{text}: a gradient of at most {greatest} shows nothing");
+    assert!(greatest > 1e-3, "{what}: a gradient of at most {greatest} shows nothing");
     let parameters: usize = gradient.values().map(|(_, values)| values.len()).sum();
     assert_eq!(parameters as u64, graph.params());
     let step = parameters.div_ceil(checked);
@@ -183,18 +196,14 @@ fn check_gradient(
                 let value = &mut tensors.get_mut(name).unwrap().1[index];
                 let before = *value;
                 *value += offset;
-                let loss = naive_loss(&graph, &tensors, &images, &labels, class_weights);
+                let loss = naive_loss(graph, &tensors, &images, &labels, class_weights);
                 tensors.get_mut(name).unwrap().1[index] = before;
                 loss
             };
             const STEP: f64 = 1e-6;
             let expected = (loss_at(STEP) - loss_at(-STEP)) / (2.0 * STEP);
             let error = (values[index] - expected).abs();
-            assert!(
-                error < 3e-5 * greatest,
-                "{text}, batch normalization {batch_norm}: {} instead of {expected} at {index} of {name}",
-                values[index]
-            );
+            assert!(error < 3e-5 * greatest, "{what}: {} instead of {expected} at {index} of {name}", values[index]);
         }
     }
 }
@@ -231,18 +240,38 @@ fn gradients_of_wide_layers_equal_differences_of_the_loss() {
 }
 
 #[test]
+fn gradients_of_graphs_that_branch_equal_differences_of_the_loss() {
+    for (name, graph) in branching::graphs() {
+        check_gradient_of(name, &graph, 1, 400, None);
+        check_gradient_of(name, &graph, 2, 200, Some(&WEIGHTS));
+        // One after the other in the same network: nothing of a batch is left for the next.
+        let bytes = weights(&graph);
+        let (images, labels) = images_and_labels(&graph);
+        let mut network = CpuNetwork::new(&graph, IMAGES, 1, Stored::new(&bytes).unwrap()).unwrap();
+        let mut step = || {
+            network.forward(&images, Some(0));
+            let loss = network.loss_and_gradient(&labels, 0.0, None);
+            network.backward(IMAGES);
+            (loss, network.gradient().to_vec())
+        };
+        let first = step();
+        assert_eq!(step(), first, "{name}");
+    }
+}
+
+#[test]
 fn dropout_keeps_its_share_and_hands_gradients_to_what_it_kept() {
     let graph = graph("[C(16,3,1), C(16,3,1), GAP(3), SM(3)]", "1x16x16", false, 0.4);
     let (images, _) = images_and_labels(&graph);
     let bytes = weights(&graph);
     let mut network = CpuNetwork::new(&graph, IMAGES, 1, Stored::new(&bytes).unwrap()).unwrap();
     network.forward(&images, Some(5));
-    let dropouts: Vec<usize> =
-        (0..network.layers.len()).filter(|&index| matches!(network.layers[index], Layer::Dropout { .. })).collect();
+    let is_dropout = |step: &Step| matches!(step.work, Work::Dropout { .. });
+    let dropouts: Vec<usize> = (0..network.steps.len()).filter(|&index| is_dropout(&network.steps[index])).collect();
     assert!(!dropouts.is_empty());
-    for index in dropouts {
-        let Layer::Dropout { probability, kept } = &network.layers[index] else { unreachable!() };
-        let (probability, kept) = (*probability, kept.clone());
+    for &index in &dropouts {
+        let Work::Dropout { probability } = network.steps[index].work else { unreachable!() };
+        let kept = network.steps[index].kept.clone();
         let share = kept.iter().map(|&kept| f64::from(kept)).sum::<f64>() / kept.len() as f64;
         // Four standard deviations.
         let allowed = 4.0 * (probability * (1.0 - probability) / kept.len() as f64).sqrt();
@@ -256,8 +285,8 @@ fn dropout_keeps_its_share_and_hands_gradients_to_what_it_kept() {
         }
         // A gradient of ones takes the place of the output, that of the input the place of the input.
         network.signals[index + 1].values.fill(1.0);
-        network.backward_layer(index);
-        let Signal { maps, values: gradient } = &network.signals[index];
+        network.backward_step(index);
+        let Signal { maps, values: gradient, .. } = &network.signals[index];
         for ((&gradient, &before), &kept) in gradient.iter().zip(&before).zip(&kept) {
             let through = kept == 1 && (before > 0.0 || matches!(maps.activation, Activation::None));
             let expected = if through { factor } else { 0.0 };
@@ -266,9 +295,7 @@ fn dropout_keeps_its_share_and_hands_gradients_to_what_it_kept() {
     }
     // In evaluation everything is kept as it is.
     network.forward(&images, None);
-    for index in 0..network.layers.len() {
-        if matches!(network.layers[index], Layer::Dropout { .. }) {
-            assert_eq!(network.signals[index].values, network.signals[index + 1].values);
-        }
+    for index in dropouts {
+        assert_eq!(network.signals[index].values, network.signals[index + 1].values);
     }
 }

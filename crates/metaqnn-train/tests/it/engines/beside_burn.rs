@@ -7,6 +7,9 @@ use safetensors::SafeTensors;
 
 use super::*;
 
+#[path = "../../../../metaqnn-core/tests/shared/branching.rs"]
+mod branching;
+
 /// The greatest difference of two weights, over the greatest weight of the tensor or 1.
 fn difference(one: &[u8], other: &[u8]) -> f32 {
     let numbers = |bytes: &[u8]| -> Vec<f32> {
@@ -86,6 +89,20 @@ fn agreement(graph: &Graph, settings: &TrainingSettings, seed: u64) -> Result<()
     }
     let difference = difference(&weights, &expected_weights);
     if difference < 2e-4 { Ok(()) } else { Err(format!("weights differ by {difference}")) }
+}
+
+#[test]
+fn graphs_that_branch_train_as_on_burns_backend() {
+    for (name, graph) in branching::graphs() {
+        let settings = sgd(true, 0.0);
+        // With one of two seeds, as above.
+        let agrees = |seed| agreement(&graph, &settings, seed);
+        if let Err(first) = agrees(3)
+            && let Err(second) = agrees(1003)
+        {
+            panic!("{name}: {first}; with another seed: {second}");
+        }
+    }
 }
 
 proptest! {
