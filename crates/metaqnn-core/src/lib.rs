@@ -5,7 +5,8 @@
 //!
 //! - [`shape`], [`operation`]: the operations of networks, each with its shapes, tensors and costs in a file of its own.
 //! - [`graph`]: a network as shape-checked operations with parameters, FLOPs and memory.
-//! - [`space`]: which layers there are, which may follow which, and the notation of architectures.
+//! - [`layer`]: the kinds of layers, each with its notation, settings and operations in a file of its own.
+//! - [`space`]: the notation of architectures, which layer may follow which, and the decision process that builds them.
 //! - [`agent`]: Q-learning, the model of the reward and the rivals, over any [`DecisionProcess`](agent::DecisionProcess).
 //! - [`early_stopping`]: which trainings are stopped before their end, by predicted accuracy or by rank.
 //! - [`benchmark`]: agents against known rewards, and early stopping on recorded curves, without training.
@@ -21,9 +22,11 @@ pub mod benchmark;
 mod cholesky;
 pub mod early_stopping;
 pub mod graph;
+pub mod layer;
 pub mod operation;
 pub mod ports;
 pub mod settings;
 pub mod shape;
 pub mod space;
 pub mod study;
+mod violation;

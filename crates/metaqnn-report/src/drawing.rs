@@ -8,13 +8,15 @@ use metaqnn_core::space::{Architecture, LayerKind};
 
 /// Height of the tallest map.
 const TALLEST: f64 = 84.0;
+/// Colours of layers.
+const COLOURS: usize = 6;
 /// Above the blocks, for values that go over others.
 const ABOVE: f64 = 24.0;
 /// Between two blocks.
 const GAP: f64 = 10.0;
 
 struct Block {
-    class: &'static str,
+    class: String,
     name: String,
     shape: MapShape,
     params: u64,
@@ -91,7 +93,8 @@ fn jumps(graph: &Graph) -> BTreeSet<(usize, usize)> {
 }
 
 fn blocks(graph: &Graph, layers: &[(LayerKind, String)]) -> Vec<Block> {
-    let mut blocks = vec![Block { class: "input", name: "input".into(), shape: graph.input(), params: 0, flops: 0 }];
+    let mut blocks =
+        vec![Block { class: class(LayerKind::Start), name: "input".into(), shape: graph.input(), params: 0, flops: 0 }];
     for (index, (kind, name)) in layers.iter().enumerate() {
         let nodes = || graph.nodes().iter().filter(move |node| node.layer == index);
         let Some(last) = nodes().next_back() else { continue };
@@ -104,14 +107,14 @@ fn blocks(graph: &Graph, layers: &[(LayerKind, String)]) -> Vec<Block> {
 }
 
 /// The class with the colour of a kind of layer.
-pub(crate) fn class(kind: LayerKind) -> &'static str {
-    match kind {
-        LayerKind::Start => "input",
-        LayerKind::Convolution => "c0",
-        LayerKind::MaxPool => "c1",
-        LayerKind::FullyConnected => "c2",
-        LayerKind::GlobalAveragePool => "c3",
-        LayerKind::Softmax => "c4",
+fn class(kind: LayerKind) -> String {
+    // The softmax has the fifth colour of six, so that those of the first kinds stay.
+    const SOFTMAX: usize = 4;
+    let place = LayerKind::LAYERS.iter().position(|&other| other == kind);
+    match (kind, place) {
+        (LayerKind::Softmax, _) => format!("c{SOFTMAX}"),
+        (_, Some(place)) => format!("c{}", (place + usize::from(place >= SOFTMAX)) % COLOURS),
+        (_, None) => "input".to_owned(),
     }
 }
 

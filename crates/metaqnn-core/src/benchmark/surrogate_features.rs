@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use crate::space::{Architecture, Layer};
+use crate::layer::{Convolution, FullyConnected, Layer, MaxPool};
+use crate::space::Architecture;
 
 const SIDE: f64 = 32.0;
 const CHANNELS: f64 = 3.0;
@@ -18,10 +19,12 @@ pub(super) fn features(architecture: &Architecture) -> HashMap<String, f64> {
     let mut walk = Walk::new();
     for (index, layer) in architecture.layers().iter().enumerate() {
         match *layer {
-            Layer::Convolution { out_channels, kernel_size, .. } => walk.convolution(out_channels, kernel_size),
-            Layer::MaxPool { kernel_size, stride } => walk.max_pool(index + 1, kernel_size, stride),
-            Layer::FullyConnected { units } => walk.fully_connected(f64::from(units)),
-            Layer::GlobalAveragePool => walk.global_average_pool(),
+            Layer::Convolution(Convolution { out_channels, kernel_size, .. }) => {
+                walk.convolution(out_channels, kernel_size)
+            }
+            Layer::MaxPool(MaxPool { kernel_size, stride }) => walk.max_pool(index + 1, kernel_size, stride),
+            Layer::FullyConnected(FullyConnected { units }) => walk.fully_connected(f64::from(units)),
+            Layer::GlobalAveragePool(_) => walk.global_average_pool(),
         }
     }
     walk.finish(architecture.layers())
@@ -219,8 +222,8 @@ impl Walk {
             ("n_pool", self.pools as f64),
             ("n_fc", self.fully_connected as f64),
             ("gap", f64::from(self.averaged)),
-            ("last_conv", is_last(|layer| matches!(layer, Layer::Convolution { .. }))),
-            ("last_pool", is_last(|layer| matches!(layer, Layer::MaxPool { .. }))),
+            ("last_conv", is_last(|layer| matches!(layer, Layer::Convolution(_)))),
+            ("last_pool", is_last(|layer| matches!(layer, Layer::MaxPool(_)))),
             ("s0w", mean(&self.stage_widths[0])),
             ("s1w", mean(&self.stage_widths[1])),
             ("s2w", mean(&self.stage_widths[2])),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::violation::Violation;
 use crate::early_stopping::{PredictionSettings, RankSettings, RuleSettings};
+use crate::violation::Violation;
 
 /// Table `[early_stopping]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

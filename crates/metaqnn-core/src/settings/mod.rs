@@ -4,13 +4,12 @@ mod early_stopping;
 mod preset;
 mod study_settings;
 mod training;
-mod violation;
 
 pub use crate::agent::AgentName;
+pub use crate::violation::Violation;
 pub use early_stopping::{EarlyStoppingSettings, StoppedReward, StoppingRule};
 pub use preset::{Preset, SettingsError, merge, parse, set};
 pub use study_settings::{FinalSettings, LimitSettings, SearchSettings, Settings};
 pub use training::{
     AugmentationChoice, ClassWeights, Optimizer, PreprocessingChoice, RestartSettings, Schedule, TrainingSettings,
 };
-pub use violation::Violation;

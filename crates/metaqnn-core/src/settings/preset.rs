@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use toml_edit::{DocumentMut, Item, Table};
 
-use super::violation::Violation;
+use crate::violation::Violation;
 
 /// A named set of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

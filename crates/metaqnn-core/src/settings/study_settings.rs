@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::early_stopping::{EarlyStoppingSettings, converted};
 use super::preset::{SettingsError, in_a_line};
 use super::training::{Optimizer, Schedule, TrainingSettings};
-use super::violation::Violation;
 use crate::agent::{AgentName, AgentSettings, EpsilonStretch};
 use crate::space::SpaceSettings;
 use crate::study::known_network;
+use crate::violation::Violation;
 
 /// All settings of a study, as the presets have them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

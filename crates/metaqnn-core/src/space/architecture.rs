@@ -5,10 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::layer::{Layer, LayerKind};
-
-/// The largest number a layer may hold: far above any useful network, and small enough that no product overflows.
-const LARGEST_NUMBER: u32 = 1 << 20;
+use crate::layer::{Gives, LARGEST_NUMBER, Layer, LayerKind, Takes};
 
 /// A legal sequence of layers that ends in a softmax over the classes.
 ///
@@ -88,36 +85,18 @@ impl Architecture {
                 let _ = layer.write(&mut text, self.classes);
                 Err(ArchitectureError::Rule { position: index + 1, layer: text, rule })
             };
-            match layer {
-                Layer::Convolution { out_channels, kernel_size, stride } => {
-                    if [*out_channels, *kernel_size, *stride].iter().any(|&n| n == 0 || n > LARGEST_NUMBER) {
-                        return broken(format!("every number must be in 1..={LARGEST_NUMBER}"));
-                    }
-                    if kernel_size % 2 == 0 {
-                        return broken("the receptive field of a convolution must be odd (same padding)".into());
-                    }
-                }
-                Layer::MaxPool { kernel_size, stride } => {
-                    if [*kernel_size, *stride].iter().any(|&n| n == 0 || n > LARGEST_NUMBER) {
-                        return broken(format!("every number must be in 1..={LARGEST_NUMBER}"));
-                    }
-                }
-                Layer::FullyConnected { units } => {
-                    if *units == 0 || *units > LARGEST_NUMBER {
-                        return broken(format!("every number must be in 1..={LARGEST_NUMBER}"));
-                    }
-                }
-                Layer::GlobalAveragePool => {}
+            if let Err(rule) = layer.check() {
+                return broken(rule);
             }
-            match (previous, layer.kind()) {
-                (LayerKind::GlobalAveragePool, _) => return broken("after GAP only SM may follow".into()),
-                (
-                    LayerKind::FullyConnected,
-                    LayerKind::Convolution | LayerKind::MaxPool | LayerKind::GlobalAveragePool,
-                ) => {
-                    return broken("after FC only FC or SM may follow, since the feature map is flattened".into());
+            match (previous.gives(), layer.kind().takes()) {
+                (Gives::Logits, _) => return broken(format!("after {previous} only SM may follow")),
+                (Gives::Vector, Takes::Maps) => {
+                    let vectors = LayerKind::of_vectors();
+                    let rule =
+                        format!("after {previous} only {vectors} or SM may follow, since the feature map is flattened");
+                    return broken(rule);
                 }
-                _ => {}
+                (Gives::Vector, Takes::Anything) | (Gives::Maps, _) => {}
             }
             previous = layer.kind();
         }
@@ -154,7 +133,7 @@ impl FromStr for Architecture {
             .and_then(|rest| rest.strip_suffix(']'))
             .ok_or_else(|| syntax(trimmed, "it must stand in square brackets"))?;
         let mut layers = Vec::new();
-        let mut gap_classes = None;
+        let mut written_classes = None;
         let mut classes = None;
         let mut rest = inner.trim();
         while !rest.is_empty() {
@@ -170,23 +149,22 @@ impl FromStr for Architecture {
             }
             let (name, numbers) = parse_token(token)?;
             match (name, numbers.as_slice()) {
-                ("C", &[out_channels, kernel_size, stride]) => {
-                    layers.push(Layer::Convolution { out_channels, kernel_size, stride });
-                }
-                ("P", &[kernel_size, stride]) => layers.push(Layer::MaxPool { kernel_size, stride }),
-                ("FC", &[units]) => layers.push(Layer::FullyConnected { units }),
-                ("GAP", &[count]) => {
-                    gap_classes = Some((position, count));
-                    layers.push(Layer::GlobalAveragePool);
-                }
                 // Dropout is derived from the other layers, so what is written is not looked at.
                 ("D", &[_, _]) => {}
-                ("SM", &[count]) => classes = Some(count),
-                ("C", _) => return Err(syntax(token, "C takes three numbers: filters, receptive field, stride")),
-                ("P", _) => return Err(syntax(token, "P takes two numbers: window and stride")),
                 ("D", _) => return Err(syntax(token, "D takes two numbers: i and n")),
-                ("FC" | "GAP" | "SM", _) => return Err(syntax(token, "it takes one number")),
-                _ => return Err(syntax(token, "the layers are C, P, FC, GAP, D and SM")),
+                ("SM", &[count]) => classes = Some(count),
+                ("SM", _) => return Err(syntax(token, "it takes one number")),
+                _ => match Layer::read(name, &numbers) {
+                    Some(Ok((layer, count))) => {
+                        layers.push(layer);
+                        written_classes = count.map(|count| (position, layer, count)).or(written_classes);
+                    }
+                    Some(Err(expected)) => return Err(syntax(token, expected)),
+                    None => {
+                        let kinds: Vec<&str> = LayerKind::LAYERS.iter().map(|kind| kind.notation()).collect();
+                        return Err(syntax(token, &format!("the layers are {}, D and SM", kinds.join(", "))));
+                    }
+                },
             }
             rest = after.trim_start();
             if let Some(next) = rest.strip_prefix(',') {
@@ -199,14 +177,14 @@ impl FromStr for Architecture {
             }
         }
         let classes = classes.ok_or_else(|| syntax(trimmed, "it must end with SM(classes)"))?;
-        if let Some((position, count)) = gap_classes
+        if let Some((position, layer, count)) = written_classes
             && count != classes
         {
-            return Err(ArchitectureError::Rule {
-                position,
-                layer: format!("GAP({count})"),
-                rule: format!("it must have as many maps as SM has classes, {classes}"),
-            });
+            let mut text = String::new();
+            // Writing to a string cannot fail.
+            let _ = layer.write(&mut text, count);
+            let rule = format!("it must have as many maps as SM has classes, {classes}");
+            return Err(ArchitectureError::Rule { position, layer: text, rule });
         }
         Architecture::new(layers, classes)
     }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::architecture::Architecture;
-use super::layer::Layer;
 use crate::agent::Feature;
 use crate::graph::{Graph, MapShape, NetworkOptions, Node};
+use crate::layer::{Layer, Role};
 use crate::operation::{Convolution, Linear, MaxPool, Operation};
 
 /// Stages, parted by what shrinks the feature map, that are told apart; later ones count as the last.
@@ -47,12 +47,12 @@ impl Features {
         let mut pools = 0;
         let mut after_pool = 0;
         for (index, layer) in layers.iter().enumerate() {
-            match layer {
-                Layer::Convolution { .. } => {
+            match layer.role() {
+                Role::Convolution => {
                     self.count("convolutions");
                     after_pool += 1;
                 }
-                Layer::MaxPool { .. } => {
+                Role::Pool => {
                     pools += 1;
                     after_pool = 0;
                     self.count("pools");
@@ -61,11 +61,11 @@ impl Features {
                         self.set(format!("convolutions before pool {pools}"), (index + 1 - pools) as f64);
                     }
                 }
-                Layer::FullyConnected { units } => {
+                Role::FullyConnected(units) => {
                     self.count("fully connected");
-                    self.set("units", f64::from(*units).log2());
+                    self.set("units", f64::from(units).log2());
                 }
-                Layer::GlobalAveragePool => self.count("global average"),
+                Role::GlobalAverage => self.count("global average"),
             }
         }
         self.set("convolutions after the last pool", f64::from(after_pool));

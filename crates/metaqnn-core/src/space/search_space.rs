@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::architecture::Architecture;
 use super::features::features;
-use super::layer::{Layer, LayerKind};
 use super::settings::SpaceSettings;
 use super::state::{BuildAction, BuildState, LayerState};
 use crate::agent::{DecisionProcess, Feature};
-use crate::graph::MapShape;
-use crate::settings::Violation;
+use crate::layer::{Expansion, Gives, LayerKind, Place};
+use crate::shape::{MapShape, Shape};
+use crate::violation::Violation;
 
 /// A checked search space for images of one shape and a number of classes.
 #[derive(Clone, Debug)]
@@ -168,7 +168,7 @@ impl DecisionProcess for SearchSpace {
     }
 
     fn observe(&self, state: &BuildState) -> LayerState {
-        let spatial = matches!(state.kind(), LayerKind::Start | LayerKind::Convolution | LayerKind::MaxPool);
+        let spatial = state.kind().gives() == Gives::Maps;
         LayerState {
             layer_depth: state.layer_depth,
             last: state.last,
@@ -178,42 +178,18 @@ impl DecisionProcess for SearchSpace {
     }
 
     fn legal_actions(&self, state: &BuildState) -> Vec<BuildAction> {
-        let settings = &self.settings;
-        let bucket = self.bucket(state.representation_size);
-        let mut actions = Vec::new();
-        let at_limit = state.layer_depth >= settings.max_layers;
-        let follows = settings.follows.after(state.kind());
-        for kind in follows.iter().filter(|_| !at_limit) {
-            match kind {
-                LayerKind::Convolution => {
-                    for &out_channels in &settings.convolution.out_channels {
-                        for &kernel_size in settings.convolution.kernel_sizes.iter().filter(|&&f| f < bucket) {
-                            let stride = settings.convolution.stride;
-                            actions.push(BuildAction::Add(Layer::Convolution { out_channels, kernel_size, stride }));
-                        }
-                    }
-                }
-                LayerKind::MaxPool => {
-                    for &[kernel_size, stride] in settings.max_pool.iter().filter(|pool| pool[0] < bucket) {
-                        actions.push(BuildAction::Add(Layer::MaxPool { kernel_size, stride }));
-                    }
-                }
-                LayerKind::FullyConnected => {
-                    let widest = match state.last {
-                        Some(Layer::FullyConnected { units }) => units,
-                        _ if bucket <= settings.fully_connected.max_representation_size => u32::MAX,
-                        _ => 0,
-                    };
-                    if state.fully_connected < settings.fully_connected.max_in_a_row {
-                        for &units in settings.fully_connected.units.iter().filter(|&&units| units <= widest) {
-                            actions.push(BuildAction::Add(Layer::FullyConnected { units }));
-                        }
-                    }
-                }
-                LayerKind::GlobalAveragePool => actions.push(BuildAction::Add(Layer::GlobalAveragePool)),
-                LayerKind::Start | LayerKind::Softmax => {}
-            }
+        let at_limit = state.layer_depth >= self.settings.max_layers;
+        let follows = self.settings.follows.after(state.kind());
+        let place = Place {
+            last: state.last,
+            bucket: self.bucket(state.representation_size),
+            fully_connected: state.fully_connected,
+        };
+        let mut layers = Vec::new();
+        for &kind in follows.iter().filter(|_| !at_limit) {
+            self.settings.add_choices(kind, &place, &mut layers);
         }
+        let mut actions: Vec<BuildAction> = layers.into_iter().map(BuildAction::Add).collect();
         if at_limit || follows.contains(&LayerKind::Softmax) {
             actions.push(BuildAction::Softmax);
         }
@@ -223,15 +199,12 @@ impl DecisionProcess for SearchSpace {
     fn next_state(&self, state: &BuildState, action: &BuildAction) -> Option<BuildState> {
         let BuildAction::Add(layer) = *action else { return None };
         let n = state.representation_size;
-        let representation_size = match layer {
-            Layer::Convolution { stride, .. } => n.div_ceil(stride),
-            Layer::MaxPool { kernel_size, stride } => n.saturating_sub(kernel_size) / stride + 1,
-            Layer::FullyConnected { .. } | Layer::GlobalAveragePool => 1,
-        };
+        // Neither channels nor the longer side matter. What is legal fits.
+        let output = Expansion::output(&layer, Shape::Map(MapShape::new(1, n, n)), self.classes);
         Some(BuildState {
             last: Some(layer),
             layer_depth: state.layer_depth + 1,
-            representation_size,
+            representation_size: output.map_or(1, |output| output.map().representation_size()),
             fully_connected: state.fully_connected + u32::from(layer.kind() == LayerKind::FullyConnected),
         })
     }

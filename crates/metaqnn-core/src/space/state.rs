@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layer::{Layer, LayerKind};
+use crate::layer::{Layer, LayerKind};
 
 /// What has been built: the agent sees of it only the [`LayerState`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ impl BuildState {
     }
 }
 
-/// A state as the agent sees it (spec: table 1 of the paper): the last layer, its depth, and the bucket of the
+/// A state as the agent sees it (table 1 of the paper): the last layer, its depth, and the bucket of the
 /// representation size where there still is a feature map. Its text is `start@8`, `3:C(64,3,1)@8`, `7:FC(256)#1` (the
 /// first FC layer), `5:GAP`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

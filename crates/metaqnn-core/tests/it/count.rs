@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metaqnn_core::agent::DecisionProcess;
-use metaqnn_core::space::{BuildAction, Layer};
+use metaqnn_core::space::{BuildAction, Convolution, MaxPool};
 
 use crate::fixture::{COLOUR_32, paper_space};
 
@@ -17,8 +17,8 @@ fn the_papers_space_has_its_published_size() {
 #[test]
 fn states_have_as_many_actions_as_published() {
     let space = paper_space(12, COLOUR_32);
-    let convolution = BuildAction::Add(Layer::Convolution { out_channels: 64, kernel_size: 3, stride: 1 });
-    let pool = BuildAction::Add(Layer::MaxPool { kernel_size: 5, stride: 3 });
+    let convolution = BuildAction::Add(Convolution { out_channels: 64, kernel_size: 3, stride: 1 }.into());
+    let pool = BuildAction::Add(MaxPool { kernel_size: 5, stride: 3 }.into());
     let start = space.start();
     assert_eq!(space.legal_actions(&start).len(), 14);
     let at_8 = space.next_state(&start, &convolution).unwrap();
@@ -28,7 +28,7 @@ fn states_have_as_many_actions_as_published() {
     let after_pool = space.next_state(&at_8, &pool).unwrap();
     assert_eq!(space.observe(&after_pool).to_string(), "2:P(5,3)@8");
     let again = space.next_state(&after_pool, &convolution).unwrap();
-    let halved = BuildAction::Add(Layer::MaxPool { kernel_size: 2, stride: 2 });
+    let halved = BuildAction::Add(MaxPool { kernel_size: 2, stride: 2 }.into());
     let at_5 = space.next_state(&again, &halved).unwrap();
     let at_4 = space.next_state(&at_5, &convolution).unwrap();
     assert_eq!(space.observe(&at_4).to_string(), "5:C(64,3,1)@4");

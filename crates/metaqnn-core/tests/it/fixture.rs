@@ -2,7 +2,7 @@
 
 use metaqnn_core::graph::MapShape;
 use metaqnn_core::settings::{Preset, Settings};
-use metaqnn_core::space::{Architecture, Layer, SearchSpace, SpaceSettings};
+use metaqnn_core::space::{Architecture, Convolution, FullyConnected, Layer, MaxPool, SearchSpace, SpaceSettings};
 
 /// The input of CIFAR-10 and SVHN.
 pub(crate) const COLOUR_32: MapShape = MapShape::new(3, 32, 32);
@@ -33,27 +33,27 @@ pub(crate) fn broken_rule(architecture: &Architecture, input: MapShape, max_laye
             4..=7 => 4,
             _ => 8,
         };
-        let after_map = matches!(previous, None | Some(Layer::Convolution { .. } | Layer::MaxPool { .. }));
+        let after_map = matches!(previous, None | Some(Layer::Convolution(_) | Layer::MaxPool(_)));
         let legal = match (*layer, previous) {
-            (Layer::Convolution { out_channels, kernel_size, stride }, _) => {
+            (Layer::Convolution(Convolution { out_channels, kernel_size, stride }), _) => {
                 let known = [64, 128, 256, 512].contains(&out_channels) && [1, 3, 5].contains(&kernel_size);
                 after_map && known && stride == 1 && kernel_size < bucket
             }
-            (Layer::MaxPool { kernel_size, stride }, Some(Layer::Convolution { .. })) => {
+            (Layer::MaxPool(MaxPool { kernel_size, stride }), Some(Layer::Convolution(_))) => {
                 let known = [(5, 3), (3, 2), (2, 2)].contains(&(kernel_size, stride)) && kernel_size < bucket;
                 n = if known { (n - kernel_size + 1).div_ceil(stride) } else { n };
                 known
             }
-            (Layer::MaxPool { .. }, _) => false,
-            (Layer::FullyConnected { units }, before) => {
+            (Layer::MaxPool(_), _) => false,
+            (Layer::FullyConnected(FullyConnected { units }), before) => {
                 let known = [512, 256, 128].contains(&units) && fully_connected < 2;
                 fully_connected += 1;
                 match before {
-                    Some(Layer::FullyConnected { units: widest }) => known && units <= widest,
+                    Some(Layer::FullyConnected(FullyConnected { units: widest })) => known && units <= widest,
                     _ => known && after_map && bucket <= 4,
                 }
             }
-            (Layer::GlobalAveragePool, _) => after_map,
+            (Layer::GlobalAveragePool(_), _) => after_map,
         };
         if !legal {
             return Some(format!("{layer} after {previous:?} at n = {n} in {architecture}"));

@@ -2,7 +2,7 @@
 
 use flate2::read::GzDecoder;
 use metaqnn_core::graph::{Graph, NetworkOptions};
-use metaqnn_core::space::{Architecture, Layer};
+use metaqnn_core::space::{Architecture, Convolution, FullyConnected, Layer};
 
 use crate::fixture::{COLOUR_32, broken_rule, paper_space};
 
@@ -54,10 +54,10 @@ fn every_published_number_of_parameters_follows_from_the_graph() {
             graph.nodes().iter().filter(|node| node.name == "softmax").map(|node| node.costs.weights).sum();
         // The authors counted a terminal layer as a copy of the one before it.
         let copied = match architecture.layers().last() {
-            Some(&Layer::Convolution { out_channels, kernel_size, .. }) => {
+            Some(&Layer::Convolution(Convolution { out_channels, kernel_size, .. })) => {
                 u64::from(out_channels).pow(2) * u64::from(kernel_size).pow(2)
             }
-            Some(&Layer::FullyConnected { units }) => u64::from(units).pow(2),
+            Some(&Layer::FullyConnected(FullyConnected { units })) => u64::from(units).pow(2),
             _ => 0,
         };
         assert_eq!(graph.weights() - softmax + copied, network.num_params, "{architecture}");

@@ -95,8 +95,8 @@ fn empty_lists_are_named() {
     assert_only(&violations(|s| s.convolution.kernel_sizes.clear()), "space.convolution.kernel_sizes", empty);
     assert_only(&violations(|s| s.max_pool.clear()), "space.max_pool", empty);
     assert_only(&violations(|s| s.fully_connected.units.clear()), "space.fully_connected.units", empty);
-    assert_only(&violations(|s| s.follows.start.clear()), "space.follows.start", empty);
-    assert_only(&violations(|s| s.follows.max_pool.clear()), "space.follows.P", empty);
+    assert_only(&violations(|s| s.follows.after_mut(Start).clear()), "space.follows.start", empty);
+    assert_only(&violations(|s| s.follows.after_mut(MaxPool).clear()), "space.follows.P", empty);
     // Not what is compared with the sizes: all of it would be out of range.
     let found = violations(|s| s.representation_sizes.clear());
     assert_only(&found, "space.representation_sizes", "[]: must be ascending, the first 1");
@@ -118,7 +118,7 @@ fn broken_representation_sizes_hide_no_other_mistake() {
 #[test]
 fn lists_with_repetitions_are_named() {
     assert_only(&violations(|s| s.max_pool.push([2, 2])), "space.max_pool", "(2, 2) twice");
-    assert_only(&violations(|s| s.follows.start.push(Softmax)), "space.follows.start", "Softmax twice");
+    assert_only(&violations(|s| s.follows.after_mut(Start).push(Softmax)), "space.follows.start", "Softmax twice");
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn fully_connected_layers_at_the_largest_bucket_are_refused() {
 fn a_space_without_an_ending_is_named() {
     let ends = |kind: &LayerKind| matches!(kind, Softmax | GlobalAveragePool);
     let found = violations(|s| {
-        s.follows.start.retain(|kind| !ends(kind));
-        s.follows.convolution.retain(|kind| !ends(kind));
-        s.follows.max_pool.retain(|kind| !ends(kind));
-        s.follows.fully_connected.retain(|kind| !ends(kind));
+        s.follows.after_mut(Start).retain(|kind| !ends(kind));
+        s.follows.after_mut(Convolution).retain(|kind| !ends(kind));
+        s.follows.after_mut(MaxPool).retain(|kind| !ends(kind));
+        s.follows.after_mut(FullyConnected).retain(|kind| !ends(kind));
     });
     assert_only(&found, "space.follows", "no ending");
 }
@@ -156,22 +156,22 @@ fn a_space_without_an_ending_is_named() {
 #[test]
 fn dead_ends_are_named() {
     // At bucket 1 no convolution fits, and nothing else may follow the pooling.
-    let found = violations(|s| s.follows.max_pool = vec![Convolution]);
+    let found = violations(|s| *s.follows.after_mut(MaxPool) = vec![Convolution]);
     assert_only(&found, "space.follows.P", "@1");
     // After two in a row FC cannot follow, and nothing else may.
-    let found = violations(|s| s.follows.fully_connected = vec![FullyConnected]);
+    let found = violations(|s| *s.follows.after_mut(FullyConnected) = vec![FullyConnected]);
     assert_only(&found, "space.follows.FC", "nothing legal at");
     let mut settings = preset(Preset::Paper, "svhn").space;
-    settings.follows.start = vec![Convolution];
+    *settings.follows.after_mut(Start) = vec![Convolution];
     let found = SearchSpace::new(settings, MapShape::new(1, 3, 3), 10).unwrap_err();
     assert_only(&[found[0].to_string()], "space.follows.start", "start@1");
 }
 
 #[test]
 fn what_follows_is_checked() {
-    let found = violations(|s| s.follows.fully_connected.push(MaxPool));
+    let found = violations(|s| s.follows.after_mut(FullyConnected).push(MaxPool));
     assert_only(&found, "space.follows.FC", "flattened");
-    let found = violations(|s| s.follows.convolution.push(Start));
+    let found = violations(|s| s.follows.after_mut(Convolution).push(Start));
     assert_only(&found, "space.follows.C", "without start");
 }
 
@@ -183,7 +183,7 @@ fn several_violations_are_named_at_once() {
     settings.convolution.kernel_sizes = vec![2, 3];
     settings.max_pool = vec![[9, 2]];
     settings.fully_connected.max_representation_size = 8;
-    settings.follows.start.clear();
+    settings.follows.after_mut(Start).clear();
     let found = SearchSpace::new(settings, COLOUR_32, 1).unwrap_err();
     let paths: Vec<&str> = found.iter().map(|violation| violation.path.as_str()).collect();
     let expected = [

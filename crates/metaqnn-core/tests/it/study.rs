@@ -59,7 +59,7 @@ fn tiny() -> Setup {
     setup.settings.space.max_layers = 2;
     setup.settings.space.convolution.out_channels = vec![4];
     setup.settings.space.convolution.kernel_sizes = vec![1, 3];
-    setup.settings.space.follows.convolution = vec![LayerKind::Convolution, LayerKind::Softmax];
+    *setup.settings.space.follows.after_mut(LayerKind::Convolution) = vec![LayerKind::Convolution, LayerKind::Softmax];
     setup
 }
 

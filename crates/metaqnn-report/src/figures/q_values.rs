@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metaqnn_core::space::{BuildAction, Layer, LayerKind};
+use metaqnn_core::space::{BuildAction, Convolution, Layer, LayerKind};
 
 use crate::q_table_view::QEntry;
 
@@ -33,7 +33,7 @@ pub fn by_layer_kind(entries: &[QEntry]) -> Vec<DepthMean> {
 /// Convolutions by size of their receptive field.
 pub fn by_convolution_size(entries: &[QEntry]) -> Vec<DepthMean> {
     means(entries, |action| match action {
-        BuildAction::Add(Layer::Convolution { kernel_size, .. }) => {
+        BuildAction::Add(Layer::Convolution(Convolution { kernel_size, .. })) => {
             Some((*kernel_size, format!("C {kernel_size}×{kernel_size}")))
         }
         _ => None,
@@ -64,7 +64,7 @@ mod tests {
     fn means_are_over_the_updated_pairs_of_a_depth() {
         let entry = |layer_depth, kernel_size, q_value, updates| QEntry {
             state: LayerState { layer_depth, last: None, bucket: Some(8), fully_connected: 0 },
-            action: BuildAction::Add(Layer::Convolution { out_channels: 64, kernel_size, stride: 1 }),
+            action: BuildAction::Add(Convolution { out_channels: 64, kernel_size, stride: 1 }.into()),
             q_value,
             updates,
         };

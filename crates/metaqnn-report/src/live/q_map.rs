@@ -208,14 +208,14 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
-    use metaqnn_core::space::Layer;
+    use metaqnn_core::space::Convolution;
 
     use super::*;
 
     fn entry(layer_depth: u32, kernel_size: u32, q_value: f64, updates: u64) -> QEntry {
         QEntry {
             state: LayerState { layer_depth, last: None, bucket: Some(8), fully_connected: 0 },
-            action: BuildAction::Add(Layer::Convolution { out_channels: 64, kernel_size, stride: 1 }),
+            action: BuildAction::Add(Convolution { out_channels: 64, kernel_size, stride: 1 }.into()),
             q_value,
             updates,
         }
