@@ -1,5 +1,5 @@
 //! Builds metaqnn's networks, trains and evaluates them: on the CPU of kernels of our own, on a GPU of [Burn](https://burn.dev)'s tensors. No
-//! other crate knows of tensors.
+//! other crate trains.
 //!
 //! The rooms, in reading order:
 //!

@@ -100,10 +100,7 @@ impl<'a> Builder<'a> {
     /// what is asked for, else a copy.
     fn activated(&mut self, source: Source, normalizes: bool) -> usize {
         let signal = self.values[source.value()];
-        let is_made_here = signal.checked_sub(1).is_some_and(|step| match self.steps[step].work {
-            Work::Convolution(_) | Work::Add { .. } | Work::Copy { .. } => true,
-            Work::MaxPool(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => false,
-        });
+        let is_made_here = signal.checked_sub(1).is_some_and(|step| self.steps[step].work.relu().is_some());
         let is_open = match &self.signals[signal].maps.activation {
             Activation::None => is_made_here,
             Activation::Normalization(normalization) => !normalizes && !normalization.relu,
@@ -162,10 +159,8 @@ impl<'a> Builder<'a> {
                     return signal;
                 }
                 self.signals[signal].maps.activation = Activation::Relu;
-                match &mut self.steps[signal - 1].work {
-                    Work::Convolution(convolution) => convolution.relu = true,
-                    Work::Add { relu } | Work::Copy { relu } => *relu = true,
-                    Work::MaxPool(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => {}
+                if let Some(relu) = self.steps[signal - 1].work.relu() {
+                    *relu = true;
                 }
                 signal
             }

@@ -68,6 +68,23 @@ pub(super) struct Share {
 }
 
 impl Work {
+    /// Whether ReLU comes at once, where the step can do that.
+    pub(super) fn relu(&mut self) -> Option<&mut bool> {
+        match self {
+            Work::Convolution(convolution) => Some(&mut convolution.relu),
+            Work::Add { relu } | Work::Copy { relu } => Some(relu),
+            Work::MaxPool(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => None,
+        }
+    }
+
+    /// So many images at a time that they stay in a cache. Dropout draws for each image.
+    fn chunk(&self, source: MapSize, batch: usize) -> usize {
+        match self {
+            Work::MaxPool(_) | Work::Add { .. } | Work::Copy { .. } => chunk_images(source.positions(), batch),
+            Work::Convolution(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => 1,
+        }
+    }
+
     /// Forward for a share of the images: from all `signals` before to `out`, which is the share's.
     ///
     /// Of normalized outputs of a training the statistics are gathered.
@@ -84,11 +101,7 @@ impl Work {
         let source = input.maps.size;
         let values = out.len() / share.images.len().max(1);
         let scratch = &mut part.scratch.input;
-        // So many images at a time that they stay in a cache.
-        let images = match self {
-            Work::MaxPool(_) | Work::Add { .. } | Work::Copy { .. } => chunk_images(source.positions(), share.batch),
-            Work::Convolution(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => 1,
-        };
+        let images = self.chunk(source, share.batch);
         let step = images * values;
         let mut kept = kept.chunks_mut(step);
         for (chunk, out) in chunks(&share.images, images).zip(out.chunks_mut(step)) {
@@ -141,10 +154,7 @@ impl Work {
         let source = input.size;
         let Part { scratch, statistics, .. } = part;
         let statistics: &mut Statistics = &mut statistics[signal];
-        let images = match self {
-            Work::MaxPool(_) | Work::Add { .. } | Work::Copy { .. } => chunk_images(source.positions(), share.batch),
-            Work::Convolution(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => 1,
-        };
+        let images = self.chunk(source, share.batch);
         for chunk in chunks(&(0..share.images.len()), images) {
             let range = output.range(&chunk);
             let kept = kept.get(range.clone()).unwrap_or_default();
