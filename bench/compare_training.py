@@ -88,7 +88,7 @@ def costs(architecture: str, shape: str) -> tuple[dict, float]:
             height, width = -(-height // stride), -(-width // stride)
             add(kernel, 2 * channels * outputs * kernel * kernel * height * width, outputs)
             channels = outputs
-        elif kind == "P":
+        elif kind in ("P", "A"):
             window, stride = numbers
             height, width = (height - window) // stride + 1, (width - window) // stride + 1
         elif kind == "GAP":

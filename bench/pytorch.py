@@ -47,7 +47,7 @@ import torch._dynamo
 from torch import nn
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-KINDS = ["C", "P", "D", "FC", "GAP", "SM"]
+KINDS = ["C", "P", "A", "D", "FC", "GAP", "SM"]
 LAYER = re.compile(r"\s*([A-Z]+)\(([\d,\s]+)\)\s*")
 
 
@@ -99,9 +99,9 @@ class Subject:
                     if self.norm:
                         modules.append(nn.BatchNorm2d(outputs))
                     modules.append(nn.ReLU(inplace=True))
-                case "P":
+                case "P" | "A":
                     window, stride = numbers
-                    modules.append(nn.MaxPool2d(window, stride))
+                    modules.append((nn.MaxPool2d if kind == "P" else nn.AvgPool2d)(window, stride))
                     height, width = (height - window) // stride + 1, (width - window) // stride + 1
                 case "FC":
                     linear(numbers[0], bias=not self.norm)

@@ -63,10 +63,10 @@ def network(architecture: str, shape: tuple, batch_norm: bool) -> nn.Sequential:
             if batch_norm:
                 modules[f"norm{convolutions}"] = nn.BatchNorm2d(out)
             modules[f"relu{convolutions}"] = nn.ReLU()
-        elif kind == "P":
+        elif kind in ("P", "A"):
             pools += 1
             kernel, stride = numbers
-            modules[f"pool{pools}"] = nn.MaxPool2d(kernel, stride)
+            modules[f"pool{pools}"] = (nn.MaxPool2d if kind == "P" else nn.AvgPool2d)(kernel, stride)
             height, width = ((n - kernel) // stride + 1 for n in (height, width))
         elif kind == "FC":
             connected += 1

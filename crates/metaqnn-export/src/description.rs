@@ -1,7 +1,7 @@
 //! `model.json`: what a model is, but for its numbers.
 
 use metaqnn_core::graph::{Graph, MapShape, NetworkOptions, Source};
-use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
+use metaqnn_core::operation::{AveragePool, BatchNorm, Convolution, Linear, MaxPool, Operation};
 use metaqnn_core::space::Architecture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -127,6 +127,9 @@ fn layers(graph: &Graph) -> Vec<Value> {
             Operation::Relu(_) => json!({ "operation": "relu" }),
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 json!({ "operation": "max-pool", "kernel_size": kernel_size, "stride": stride, "padding": 0 })
+            }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                json!({ "operation": "average-pool", "kernel_size": kernel_size, "stride": stride, "padding": 0 })
             }
             Operation::Dropout(_) => return None,
             Operation::Flatten(_) => json!({ "operation": "flatten" }),

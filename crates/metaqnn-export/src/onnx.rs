@@ -10,7 +10,7 @@ mod graph_builder;
 mod normalization;
 
 use metaqnn_core::graph::MapShape;
-use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
+use metaqnn_core::operation::{AveragePool, BatchNorm, Convolution, Linear, MaxPool, Operation};
 use prost::Message;
 use serde_json::json;
 
@@ -130,6 +130,10 @@ fn add_network(
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let attributes = vec![("kernel_shape", sides(kernel_size)), ("strides", sides(stride))];
                 graph.node("MaxPool", &taken, &result, attributes);
+            }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                let attributes = vec![("kernel_shape", sides(kernel_size)), ("strides", sides(stride))];
+                graph.node("AveragePool", &taken, &result, attributes);
             }
             // No step of a trained network.
             Operation::Dropout(_) => {}

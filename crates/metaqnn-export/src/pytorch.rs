@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use metaqnn_core::graph::{MapShape, Shape};
-use metaqnn_core::operation::{BatchNorm, Convolution, Linear, MaxPool, Operation};
+use metaqnn_core::operation::{AveragePool, BatchNorm, Convolution, Linear, MaxPool, Operation};
 use serde_json::json;
 
 use crate::model::{Model, TrainedNetwork};
@@ -102,6 +102,9 @@ fn network_class(network: &TrainedNetwork, number: usize) -> String {
             Operation::Relu(_) => format!("functional.relu({x})"),
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 format!("functional.max_pool2d({x}, {kernel_size}, stride={stride})")
+            }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                format!("functional.avg_pool2d({x}, {kernel_size}, stride={stride})")
             }
             Operation::Flatten(_) => format!("{x}.flatten(1)"),
             Operation::GlobalAverage(_) => format!("{x}.mean(dim=(2, 3))"),

@@ -1,12 +1,12 @@
-//! Max pooling without padding, and the mean over a map.
+//! Max and average pooling without padding, and the mean over a map.
 
 use crate::elementwise::MapSize;
 use crate::lanes::{LANES, Lanes, each_vector, vectorized};
 
-/// Windows of max pooling.
+/// Windows of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Side of a window, at most 15.
+    /// Side of a window; of max pooling at most 15.
     pub kernel_size: usize,
     /// Step between windows.
     pub stride: usize,
@@ -43,16 +43,40 @@ vectorized! {
     pub fn max_pool_gradient(
         output_gradient: &[f32], positions: &[u8], size: MapSize, images: usize, pool: Pool, input_gradient: &mut [f32],
     ) = max_pool_gradient_with;
+
+    /// The mean of each window of `images` dense images of `size`.
+    ///
+    /// # Panics
+    ///
+    /// Where the sizes do not agree or channels are no multiple of [`LANES`].
+    pub fn average_pool(input: &[f32], size: MapSize, images: usize, pool: Pool, output: &mut [f32]) = average_pool_with;
+
+    /// Gives each number of `output_gradient` in equal parts to the positions of its window; `input_gradient` is overwritten.
+    ///
+    /// # Panics
+    ///
+    /// Where the sizes do not agree or channels are no multiple of [`LANES`].
+    pub fn average_pool_gradient(
+        output_gradient: &[f32], size: MapSize, images: usize, pool: Pool, input_gradient: &mut [f32],
+    ) = average_pool_gradient_with;
 }
 
 /// Compares the sizes; gives that of the output.
 fn check(size: MapSize, images: usize, pool: Pool, inputs: usize, outputs: usize, positions: usize) -> MapSize {
+    assert!(pool.kernel_size <= 15, "positions of larger windows are no bytes");
+    let output = check_windows(size, images, pool, inputs, outputs);
+    assert!(positions >= images * output.values(), "the output is too small");
+    output
+}
+
+/// The same where no positions are kept.
+fn check_windows(size: MapSize, images: usize, pool: Pool, inputs: usize, outputs: usize) -> MapSize {
     assert!(size.channels.is_multiple_of(LANES), "channels are stored in whole vectors");
-    assert!((1..=15).contains(&pool.kernel_size) && pool.stride > 0, "no such window");
+    assert!(pool.kernel_size > 0 && pool.stride > 0, "no such window");
     assert!(pool.kernel_size <= size.height.min(size.width), "the window is larger than the map");
     let output = pool.output(size);
     assert!(inputs >= images * size.values(), "the input is too small");
-    assert!(outputs >= images * output.values() && positions >= images * output.values(), "the output is too small");
+    assert!(outputs >= images * output.values(), "the output is too small");
     output
 }
 
@@ -221,6 +245,105 @@ unsafe fn scatter_vector<L: Lanes>(scatter: &Scatter<'_>, from: usize, window: *
             }
         }
     }
+}
+
+#[inline(always)]
+fn average_pool_with<L: Lanes>(input: &[f32], size: MapSize, images: usize, pool: Pool, output: &mut [f32]) {
+    let out = check_windows(size, images, pool, input.len(), output.len());
+    let part = 1.0 / (pool.kernel_size * pool.kernel_size) as f32;
+    for position in 0..images * out.positions() {
+        let (first, to) = (window_of(position, size, pool, out), position * size.channels);
+        // SAFETY: the window lies in the image and the position in the output, as `check_windows` found.
+        unsafe {
+            let (window, output) = (input.as_ptr().add(first), output.as_mut_ptr().add(to));
+            each_vector!(L, size.channels, |c| average_vector::<_>(
+                window.add(c),
+                size,
+                pool.kernel_size,
+                part,
+                output.add(c)
+            ));
+        }
+    }
+}
+
+/// The mean of one vector of channels over one window, whose share `part` each position has.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each position of the window and `output`.
+#[inline(always)]
+unsafe fn average_vector<L: Lanes>(window: *const f32, size: MapSize, kernel_size: usize, part: f32, output: *mut f32) {
+    // SAFETY: as said above.
+    unsafe {
+        let mut sum = L::splat(0.0);
+        for row in 0..kernel_size {
+            for column in 0..kernel_size {
+                sum = sum.add(L::load(window.add((row * size.width + column) * size.channels)));
+            }
+        }
+        sum.mul_add(L::splat(part), L::splat(0.0)).store(output);
+    }
+}
+
+#[inline(always)]
+fn average_pool_gradient_with<L: Lanes>(
+    output_gradient: &[f32],
+    size: MapSize,
+    images: usize,
+    pool: Pool,
+    input_gradient: &mut [f32],
+) {
+    let out = check_windows(size, images, pool, input_gradient.len(), output_gradient.len());
+    let part = 1.0 / (pool.kernel_size * pool.kernel_size) as f32;
+    input_gradient[..images * size.values()].fill(0.0);
+    for position in 0..images * out.positions() {
+        let (first, from) = (window_of(position, size, pool, out), position * size.channels);
+        // SAFETY: the window lies in the image and the position in the output, as `check_windows` found.
+        unsafe {
+            let (window, gradient) = (input_gradient.as_mut_ptr().add(first), output_gradient.as_ptr().add(from));
+            each_vector!(L, size.channels, |c| spread_vector::<_>(
+                gradient.add(c),
+                size,
+                pool.kernel_size,
+                part,
+                window.add(c)
+            ));
+        }
+    }
+}
+
+/// Adds the share `part` of one vector of channels to each position of one window.
+///
+/// # Safety
+///
+/// As of [`Lanes`], for each position of the window and `gradient`.
+#[inline(always)]
+unsafe fn spread_vector<L: Lanes>(
+    gradient: *const f32,
+    size: MapSize,
+    kernel_size: usize,
+    part: f32,
+    window: *mut f32,
+) {
+    // SAFETY: as said above.
+    unsafe {
+        let gradient = L::load(gradient);
+        for row in 0..kernel_size {
+            for column in 0..kernel_size {
+                let to = window.add((row * size.width + column) * size.channels);
+                gradient.mul_add(L::splat(part), L::load(to)).store(to);
+            }
+        }
+    }
+}
+
+/// Index of the first number of the window of a position, counted over all images, of the output of size `out`.
+#[inline(always)]
+fn window_of(position: usize, size: MapSize, pool: Pool, out: MapSize) -> usize {
+    let (row, x) = (position / out.width, position % out.width);
+    let (n, y) = (row / out.height, row % out.height);
+    ((n * size.height + y * pool.stride) * size.width + x * pool.stride) * size.channels
 }
 
 /// The mean over the positions of each channel of `images` dense images of `size`: N × C.

@@ -25,6 +25,8 @@ pub(super) fn features(architecture: &Architecture) -> HashMap<String, f64> {
             Layer::MaxPool(MaxPool { kernel_size, stride }) => walk.max_pool(index + 1, kernel_size, stride),
             Layer::FullyConnected(FullyConnected { units }) => walk.fully_connected(f64::from(units)),
             Layer::GlobalAveragePool(_) => walk.global_average_pool(),
+            // The surrogate is of the paper's space, which has none.
+            Layer::AveragePool(_) => {}
         }
     }
     walk.finish(architecture.layers())

@@ -3,6 +3,7 @@
 //! The registry below is the one place that lists them. From it come [`Layer`], [`LayerKind`], the parser of the notation, the settings of a
 //! space and the table of what may follow what.
 
+mod average_pool;
 mod convolution;
 mod expansion;
 mod fully_connected;
@@ -39,6 +40,9 @@ macro_rules! layer_kinds {
                 fully_connected: FullyConnectedSettings];
             /// `GAP(k)`: global average pooling.
             GlobalAveragePool "GAP" in global_average_pool [];
+            /// `A(f,s)`: average pooling without padding.
+            AveragePool "A" in average_pool [/// Average pooling layers, `[window, stride]` each. Older studies have none.
+                #[serde(default)] average_pool: Vec<[u32; 2]>];
         }
     };
 }

@@ -1,7 +1,7 @@
 //! Max pooling.
 
-use super::{Describe, Misfit, PICOSECONDS_OF_A_VALUE, TensorSpec, map_of};
-use crate::shape::{MapShape, Shape};
+use super::{Describe, Misfit, PICOSECONDS_OF_A_VALUE, TensorSpec, pooled};
+use crate::shape::Shape;
 
 /// Max pooling without padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,13 +14,7 @@ pub struct MaxPool {
 
 impl Describe for MaxPool {
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Misfit> {
-        let input = map_of(inputs)?;
-        let kernel_size = self.kernel_size;
-        if kernel_size > input.representation_size() {
-            return Err(Misfit::Window { kernel_size, input });
-        }
-        let [height, width] = [input.height, input.width].map(|side| (side - kernel_size) / self.stride + 1);
-        Ok(Shape::Map(MapShape { height, width, ..input }))
+        pooled(inputs, self.kernel_size, self.stride)
     }
 
     fn tensors(&self) -> Vec<TensorSpec> {

@@ -5,6 +5,7 @@
 //! names every place that a new operation needs.
 
 mod add;
+mod average_pool;
 mod batch_norm;
 mod convolution;
 mod dropout;
@@ -16,6 +17,7 @@ mod relu;
 mod tensor;
 
 pub use self::add::Add;
+pub use self::average_pool::AveragePool;
 pub use self::batch_norm::BatchNorm;
 pub use self::convolution::Convolution;
 pub use self::dropout::Dropout;
@@ -94,6 +96,8 @@ operations! {
     GlobalAverage,
     /// Sum of two values.
     Add,
+    /// Average pooling.
+    AveragePool,
 }
 
 /// Why an operation does not fit what it is given.
@@ -211,6 +215,16 @@ fn map_of(inputs: &[Shape]) -> Result<MapShape, Misfit> {
         Shape::Map(map) => Ok(map),
         Shape::Vector(values) => Err(Misfit::Vector(values)),
     }
+}
+
+/// Shape of what windows without padding make of a map.
+fn pooled(inputs: &[Shape], kernel_size: u32, stride: u32) -> Result<Shape, Misfit> {
+    let input = map_of(inputs)?;
+    if kernel_size > input.representation_size() {
+        return Err(Misfit::Window { kernel_size, input });
+    }
+    let [height, width] = [input.height, input.width].map(|side| (side - kernel_size) / stride + 1);
+    Ok(Shape::Map(MapShape { height, width, ..input }))
 }
 
 /// Whether there are as many channels or values as expected.

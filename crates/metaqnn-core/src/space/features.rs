@@ -7,7 +7,7 @@ use super::architecture::Architecture;
 use crate::agent::Feature;
 use crate::graph::{Graph, MapShape, NetworkOptions, Node};
 use crate::layer::{Layer, Role};
-use crate::operation::{Convolution, Linear, MaxPool, Operation};
+use crate::operation::{AveragePool, Convolution, Linear, MaxPool, Operation};
 
 /// Stages, parted by what shrinks the feature map, that are told apart; later ones count as the last.
 const STAGES: usize = 3;
@@ -91,7 +91,8 @@ impl Features {
         // Where the feature map ends.
         let body = graph.nodes().iter().rfind(|node| {
             let MapShape { height, width, .. } = node.output.map();
-            matches!(node.operation, Operation::Relu(_) | Operation::MaxPool(_)) && height * width > 1
+            matches!(node.operation, Operation::Relu(_) | Operation::MaxPool(_) | Operation::AveragePool(_))
+                && height * width > 1
         });
         let end = body.map_or(graph.input(), |node| node.output.map());
         self.set("last side", f64::from(end.height).log2());
@@ -146,7 +147,8 @@ impl Features {
                         jump *= f64::from(stride);
                     }
                 }
-                Operation::MaxPool(MaxPool { kernel_size, stride }) => {
+                Operation::MaxPool(MaxPool { kernel_size, stride })
+                | Operation::AveragePool(AveragePool { kernel_size, stride }) => {
                     if stage == 0 {
                         self.set("field before pool", field);
                     }

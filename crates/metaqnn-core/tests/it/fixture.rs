@@ -53,6 +53,8 @@ pub(crate) fn broken_rule(architecture: &Architecture, input: MapShape, max_laye
                     _ => known && after_map && bucket <= 4,
                 }
             }
+            // Not in the paper.
+            (Layer::AveragePool(_), _) => false,
             (Layer::GlobalAveragePool(_), _) => after_map,
         };
         if !legal {

@@ -1,9 +1,11 @@
 //! Spaces that are broken: every violation is named.
 
-use metaqnn_core::agent::random_trajectory;
+use metaqnn_core::agent::{DecisionProcess, random_trajectory};
 use metaqnn_core::graph::{Graph, MapShape};
 use metaqnn_core::settings::{Preset, SearchSettings, Settings};
-use metaqnn_core::space::LayerKind::{self, Convolution, FullyConnected, GlobalAveragePool, MaxPool, Softmax, Start};
+use metaqnn_core::space::LayerKind::{
+    self, AveragePool, Convolution, FullyConnected, GlobalAveragePool, MaxPool, Softmax, Start,
+};
 use metaqnn_core::space::{SearchSpace, SpaceSettings};
 use metaqnn_core::study::{BudgetPlan, Means, fast_training_microseconds};
 use rand::SeedableRng;
@@ -196,6 +198,34 @@ fn several_violations_are_named_at_once() {
         "classes",
     ];
     assert_eq!(paths, expected);
+}
+
+#[test]
+fn average_pooling_is_off_until_the_settings_name_it() {
+    let text = Preset::Paper.document("svhn").unwrap().to_string();
+    let without = |line: &&str| !line.starts_with("average_pool") && !line.starts_with("A = ");
+    let older: Vec<&str> = text.lines().filter(without).collect();
+    assert!(older.len() == text.lines().count() - 2, "{text}");
+    let older = Settings::from_toml(&older.join("\n")).expect("older studies do not have it").space;
+    let size = |space: SpaceSettings| SearchSpace::new(space, COLOUR_32, 10).unwrap().count();
+    assert_eq!(size(older.clone()), size(preset(Preset::Paper, "svhn").space));
+    let found = violations(|s| s.follows.after_mut(Convolution).push(AveragePool));
+    let paths: Vec<&str> = found.iter().filter_map(|violation| violation.split(' ').next()).collect();
+    assert_eq!(paths, ["space.average_pool", "space.follows.A"]);
+
+    let mut space = older;
+    space.average_pool = vec![[2, 2], [9, 3]];
+    space.follows.after_mut(Convolution).push(AveragePool);
+    *space.follows.after_mut(AveragePool) = vec![Convolution, Softmax];
+    let found = SearchSpace::new(space.clone(), COLOUR_32, 10).unwrap_err();
+    assert_only(&[found[0].to_string()], "space.average_pool", "[9, 3]: must be a window in 1..8");
+    space.average_pool = vec![[2, 2]];
+    let space = SearchSpace::new(space, COLOUR_32, 10).unwrap();
+    let architecture = "[C(64,3,1), A(2,2), C(64,3,1), SM(10)]".parse().unwrap();
+    let actions = space.actions(&architecture).unwrap();
+    assert_eq!(space.architecture(&actions).unwrap(), architecture);
+    assert!(!space.features(&actions).is_empty());
+    assert!(space.actions(&"[A(2,2), SM(10)]".parse().unwrap()).is_err());
 }
 
 #[test]

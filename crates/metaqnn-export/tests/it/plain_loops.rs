@@ -1,7 +1,7 @@
 //! A model as plain loops in 64 bits: what every format must answer.
 
 use metaqnn_core::graph::{Graph, MapShape};
-use metaqnn_core::operation::{Convolution, Linear, MaxPool, Operation};
+use metaqnn_core::operation::{AveragePool, Convolution, Linear, MaxPool, Operation};
 use metaqnn_export::{Model, Normalization, Preparation, Weights};
 
 /// The logits of each network for pixels as stored, NCHW.
@@ -111,6 +111,16 @@ fn forward(graph: &Graph, weights: &Weights, image: Vec<f64>) -> Vec<f64> {
                         let window = (0..k).flat_map(|dy| (0..k).map(move |dx| (dy, dx)));
                         let values = window.map(|(dy, dx)| x[(c * ih + y * s + dy) * iw + column * s + dx]);
                         values.fold(f64::NEG_INFINITY, f64::max)
+                    })
+                    .collect()
+            }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                let [k, s] = [kernel_size, stride].map(|n| n as usize);
+                each()
+                    .map(|(c, y, column)| {
+                        let window = (0..k).flat_map(|dy| (0..k).map(move |dx| (dy, dx)));
+                        let values = window.map(|(dy, dx)| x[(c * ih + y * s + dy) * iw + column * s + dx]);
+                        values.sum::<f64>() / (k * k) as f64
                     })
                     .collect()
             }

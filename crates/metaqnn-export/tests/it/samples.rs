@@ -12,12 +12,13 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::plain_loops;
 
 /// Every layer type; windows that overlap and that leave a rest; strides; FC after maps and after nothing.
-pub(crate) const NETWORKS: [&str; 5] = [
+pub(crate) const NETWORKS: [&str; 6] = [
     "[C(8,3,1), P(2,2), C(12,5,2), P(3,2), FC(16), FC(7), SM(4)]",
     "[C(6,1,1), C(9,3,1), P(5,3), GAP(4), SM(4)]",
     "[P(2,2), C(5,3,2), SM(4)]",
     "[FC(11), SM(4)]",
     "[SM(4)]",
+    "[A(3,2), C(6,3,1), A(2,1), C(5,1,1), A(2,2), FC(6), SM(4)]",
 ];
 
 pub(crate) const INPUT: MapShape = MapShape::new(3, 15, 12);

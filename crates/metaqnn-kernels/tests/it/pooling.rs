@@ -1,5 +1,7 @@
 use metaqnn_kernels::elementwise::MapSize;
-use metaqnn_kernels::pooling::{Pool, max_pool, max_pool_gradient, mean, mean_gradient};
+use metaqnn_kernels::pooling::{
+    Pool, average_pool, average_pool_gradient, max_pool, max_pool_gradient, mean, mean_gradient,
+};
 use proptest::prelude::*;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -86,6 +88,31 @@ proptest! {
             let mut input_gradient = vec![f32::NAN; values.len()];
             max_pool_gradient(&gradient, &positions, case.size, case.images, case.pool, &mut input_gradient);
             assert_close(&input_gradient, &expected, 1e-6);
+        });
+    }
+
+    #[test]
+    fn averages_and_their_gradients_equal_the_naive_loop(case in cases()) {
+        let values = random(case.seed, 1, case.images * case.size.values());
+        let positions = (case.pool.kernel_size * case.pool.kernel_size) as f64;
+        let mut averages = Vec::new();
+        case.for_each_window(|_, window| {
+            let mut sum = Sum::default();
+            window.iter().for_each(|&index| sum.add(f64::from(values[index]) / positions));
+            averages.push(sum);
+        });
+        let gradient = random(case.seed, 2, averages.len());
+        let mut expected = vec![Sum::default(); values.len()];
+        case.for_each_window(|index, window| {
+            window.iter().for_each(|&at| expected[at].add(f64::from(gradient[index]) / positions));
+        });
+        with_each_instruction_set(|| {
+            let mut output = vec![f32::NAN; averages.len()];
+            average_pool(&values, case.size, case.images, case.pool, &mut output);
+            assert_close(&output, &averages, 3e-6);
+            let mut input_gradient = vec![f32::NAN; values.len()];
+            average_pool_gradient(&gradient, case.size, case.images, case.pool, &mut input_gradient);
+            assert_close(&input_gradient, &expected, 3e-6);
         });
     }
 

@@ -2,14 +2,15 @@
 
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::conv::Conv2d;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d, Relu};
 use burn::tensor::module::{batch_norm_train, conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use metaqnn_core::graph::{Graph, Node};
 use metaqnn_core::operation::{
-    BatchNorm as BatchNormOf, Convolution, Dropout as DropoutOf, Linear as LinearOf, MaxPool, Operation, TensorSpec,
+    AveragePool, BatchNorm as BatchNormOf, Convolution, Dropout as DropoutOf, Linear as LinearOf, MaxPool, Operation,
+    TensorSpec,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -45,6 +46,7 @@ enum Layer {
     BatchNorm(BatchNorm),
     Relu(Relu),
     MaxPool(MaxPool2d),
+    AveragePool(AvgPool2d),
     Dropout(Dropout),
     Flatten(Flatten),
     Linear(Linear),
@@ -195,6 +197,7 @@ impl Network {
                 Layer::BatchNorm(_)
                 | Layer::Relu(_)
                 | Layer::MaxPool(_)
+                | Layer::AveragePool(_)
                 | Layer::Dropout(_)
                 | Layer::Flatten(_)
                 | Layer::GlobalAverage(_)
@@ -281,6 +284,10 @@ impl Layer {
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 Layer::MaxPool(MaxPool2dConfig::new([size(kernel_size); 2]).with_strides([size(stride); 2]).init())
             }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                let config = AvgPool2dConfig::new([size(kernel_size); 2]).with_strides([size(stride); 2]);
+                Layer::AveragePool(config.init())
+            }
             Operation::Dropout(DropoutOf { probability }) => Layer::Dropout(Dropout { probability }),
             Operation::Flatten(_) => Layer::Flatten(Flatten),
             Operation::Linear(LinearOf { inputs, outputs, bias }) => {
@@ -312,6 +319,7 @@ impl Layer {
             }
             Layer::Relu(_)
             | Layer::MaxPool(_)
+            | Layer::AveragePool(_)
             | Layer::Dropout(_)
             | Layer::Flatten(_)
             | Layer::GlobalAverage(_)
@@ -326,6 +334,7 @@ impl Layer {
             Layer::BatchNorm(layer) => input.each(|maps| normalize(layer, maps), |vectors| normalize(layer, vectors)),
             Layer::Relu(layer) => input.each(|maps| layer.forward(maps), |vectors| layer.forward(vectors)),
             Layer::MaxPool(layer) => Activation::Maps(layer.forward(input.maps())),
+            Layer::AveragePool(layer) => Activation::Maps(layer.forward(input.maps())),
             Layer::Dropout(layer) => match (dropout, input) {
                 (None, input) => input,
                 (Some(rng), Activation::Maps(maps)) => Activation::Maps(drop_out(maps, layer.probability, rng)),

@@ -55,10 +55,11 @@ fn muon(batch_norm: bool) -> TrainingSettings {
     TrainingSettings { optimizer, learning_rate: 0.005, ..sgd(batch_norm, 0.0) }
 }
 
-const NETWORKS: [&str; 3] = [
+const NETWORKS: [&str; 4] = [
     "[C(13,3,1), P(2,2), C(32,3,1), C(32,3,1), GAP(3), SM(3)]",
     "[C(16,5,1), P(3,2), C(24,3,2), FC(20), SM(3)]",
     "[P(2,2), C(8,1,1), C(40,3,1), SM(3)]",
+    "[C(12,3,1), A(2,2), C(32,3,1), A(3,2), GAP(3), SM(3)]",
 ];
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {

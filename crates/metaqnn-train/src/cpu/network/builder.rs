@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use metaqnn_core::graph::{Graph, MapShape, Node, Shape, Source};
-use metaqnn_core::operation::{Convolution as ConvolutionOf, Dropout, MaxPool, Operation};
+use metaqnn_core::operation::{AveragePool, Convolution as ConvolutionOf, Dropout, MaxPool, Operation};
 use metaqnn_kernels::elementwise::MapSize;
 use metaqnn_kernels::pooling::Pool;
 use metaqnn_kernels::stored_channels;
@@ -167,6 +167,10 @@ impl<'a> Builder<'a> {
             Operation::MaxPool(MaxPool { kernel_size, stride }) => {
                 let pool = Pool { kernel_size: kernel_size as usize, stride: stride as usize };
                 self.push(Work::MaxPool(pool), &inputs, size, channels, true)
+            }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                let pool = Pool { kernel_size: kernel_size as usize, stride: stride as usize };
+                self.push(Work::AveragePool(pool), &inputs, size, channels, false)
             }
             Operation::Dropout(Dropout { probability }) => {
                 self.push(Work::Dropout { probability }, &inputs, source, self.channels[inputs[0]], true)

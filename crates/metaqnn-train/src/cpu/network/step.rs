@@ -5,7 +5,9 @@ use std::ops::Range;
 use metaqnn_kernels::addition::add;
 use metaqnn_kernels::convolution::Placement;
 use metaqnn_kernels::elementwise::MapSize;
-use metaqnn_kernels::pooling::{Pool, max_pool, max_pool_gradient, mean, mean_gradient};
+use metaqnn_kernels::pooling::{
+    Pool, average_pool, average_pool_gradient, max_pool, max_pool_gradient, mean, mean_gradient,
+};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -35,6 +37,7 @@ pub(super) struct Operand {
 pub(super) enum Work {
     Convolution(Box<Convolution>),
     MaxPool(Pool),
+    AveragePool(Pool),
     Dropout {
         probability: f64,
     },
@@ -73,14 +76,16 @@ impl Work {
         match self {
             Work::Convolution(convolution) => Some(&mut convolution.relu),
             Work::Add { relu } | Work::Copy { relu } => Some(relu),
-            Work::MaxPool(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => None,
+            Work::MaxPool(_) | Work::AveragePool(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => None,
         }
     }
 
     /// So many images at a time that they stay in a cache. Dropout draws for each image.
     fn chunk(&self, source: MapSize, batch: usize) -> usize {
         match self {
-            Work::MaxPool(_) | Work::Add { .. } | Work::Copy { .. } => chunk_images(source.positions(), batch),
+            Work::MaxPool(_) | Work::AveragePool(_) | Work::Add { .. } | Work::Copy { .. } => {
+                chunk_images(source.positions(), batch)
+            }
             Work::Convolution(_) | Work::Dropout { .. } | Work::Mean | Work::Flatten { .. } => 1,
         }
     }
@@ -111,6 +116,7 @@ impl Work {
                 // A convolution chooses its chunks itself.
                 Work::Convolution(_) => {}
                 Work::MaxPool(pool) => max_pool(placed, source, chunk.len(), *pool, out, kept),
+                Work::AveragePool(pool) => average_pool(placed, source, chunk.len(), *pool, out),
                 Work::Dropout { probability } => match share.dropout {
                     Some(seed) => {
                         let (limit, factor) = dropout_factor(*probability);
@@ -166,6 +172,7 @@ impl Work {
                     // A convolution chooses its chunks itself.
                     Work::Convolution(_) => {}
                     Work::MaxPool(pool) => max_pool_gradient(from, kept, source, chunk.len(), *pool, to),
+                    Work::AveragePool(pool) => average_pool_gradient(from, source, chunk.len(), *pool, to),
                     Work::Dropout { probability } => {
                         let (_, factor) = dropout_factor(*probability);
                         for ((to, from), kept) in to.iter_mut().zip(from).zip(kept) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use metaqnn_core::graph::NetworkOptions;
-use metaqnn_core::operation::{Convolution as ConvolutionOf, Linear, MaxPool, Operation};
+use metaqnn_core::operation::{AveragePool, Convolution as ConvolutionOf, Linear, MaxPool, Operation};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -137,6 +137,13 @@ fn naive_loss(graph: &Graph, tensors: &Tensors, images: &[f32], labels: &[i32], 
                     window.fold(f64::NEG_INFINITY, f64::max)
                 })
             }
+            Operation::AveragePool(AveragePool { kernel_size, stride }) => {
+                let (k, stride) = (kernel_size as usize, stride as usize);
+                each(&|n, c, y, x| {
+                    let window = (0..k * k).map(|tap| at(n, c, y * stride + tap / k, x * stride + tap % k));
+                    window.sum::<f64>() / (k * k) as f64
+                })
+            }
             Operation::GlobalAverage(_) => each(&|n, c, _, _| {
                 let positions = (0..in_h).flat_map(|y| (0..in_w).map(move |x| (y, x)));
                 positions.map(|(y, x)| at(n, c, y, x)).sum::<f64>() / (in_h * in_w) as f64
@@ -217,6 +224,7 @@ fn gradients_equal_differences_of_the_loss() {
         ("[C(20,3,2), C(17,1,1), P(2,2), FC(7), FC(5), SM(4)]", "1x8x8"),
         ("[C(3,3,1), P(5,3), C(9,5,2), SM(2)]", "2x12x11"),
         ("[FC(9), FC(4), SM(3)]", "2x3x4"),
+        ("[A(3,2), C(5,3,1), A(2,2), C(6,3,1), A(3,1), GAP(3), SM(3)]", "3x13x12"),
         ("[C(6,3,1), C(9,3,1), C(10,3,1), GAP(4), SM(4)]", "1x5x6"),
     ] {
         for batch_norm in [false, true] {

@@ -41,7 +41,7 @@ fn graphs() -> impl Strategy<Value = (String, MapShape)> {
         prop_oneof![
             3 => (channels, prop::sample::select(vec![1_u32, 3, 5, 7]), 1_u32..=2)
                 .prop_map(|(channels, kernel_size, stride)| format!("C({channels},{kernel_size},{stride})")),
-            1 => prop::sample::select(vec!["P(5,3)", "P(3,2)", "P(2,2)"]).prop_map(str::to_owned),
+            1 => prop::sample::select(vec!["P(5,3)", "P(3,2)", "P(2,2)", "A(5,3)", "A(3,2)", "A(2,2)"]).prop_map(str::to_owned),
         ],
         1..5,
     );
