@@ -32,7 +32,7 @@ impl EpsilonStretch {
     }
 }
 
-/// The ε schedule (spec 2; table 2 of the paper).
+/// The ε schedule (table 2 of the paper).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EpsilonSchedule {

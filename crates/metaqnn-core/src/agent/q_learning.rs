@@ -10,7 +10,7 @@ use super::q_table::{QTable, Step, UpdateRule, update_trajectory};
 use super::replay::ReplayMemory;
 use super::settings::AgentSettings;
 
-/// Tabular Q-learning with ε-greedy exploration and experience replay; with one-step targets exactly as published (spec 2).
+/// Tabular Q-learning with ε-greedy exploration and experience replay; with one-step targets exactly as published.
 pub struct QLearning<P: DecisionProcess> {
     rule: UpdateRule,
     replay_draws: u32,

@@ -143,7 +143,7 @@ pub struct UpdateRule {
 }
 
 /// Updates a trajectory from its end backwards: the last step towards the reward r, each before it towards the λ-return
-/// G(t) = γ·((1 − λ)·max_u Q(s(t+1), u) + λ·G(t+1)), where G(T) = r. With λ = 0 that is spec 2, as published.
+/// G(t) = γ·((1 − λ)·max_u Q(s(t+1), u) + λ·G(t+1)), where G(T) = r. With λ = 0 that is the update as published.
 pub fn update_trajectory<O, A>(table: &mut QTable<O, A>, steps: &[Step], reward: f64, rule: UpdateRule)
 where
     O: Clone + Eq + Hash + Display,

@@ -1,4 +1,4 @@
-//! Early stopping on recorded learning curves: a search that stops trainings, without training (spec: arXiv 1705.10823, section 5).
+//! Early stopping on recorded learning curves: a search that stops trainings, without training (arXiv 1705.10823, section 5).
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
