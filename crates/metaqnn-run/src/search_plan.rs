@@ -40,9 +40,9 @@ const SHORT: f64 = 0.5;
 /// Smaller batches for few images: more steps, whose noise keeps a network from learning the images by heart (docs/own-images.md).
 const SMALL_BATCHES: [(&str, &str); 4] = [
     ("training.batch_size", "32"),
-    ("training.learning_rate", "0.003"),
+    ("training.learning_rate", "0.006"),
     ("final.training.batch_size", "32"),
-    ("final.training.learning_rate", "0.003"),
+    ("final.training.learning_rate", "0.006"),
 ];
 
 /// A key of the settings and the value that it is to have, spelled as TOML.

@@ -10,28 +10,31 @@ const PATCHES: usize = 30_000;
 /// Added to variances, so that directions in which images hardly differ are not blown up.
 const LEAST_VARIANCE: f64 = 5e-4;
 
-/// The filters with which the first operation of `graph` begins where it is a convolution, one after the other, each of dimensions
-/// I × `kernel_size`²; otherwise none.
+/// The filters with which the first operation of `graph` begins, one after the other, each of dimensions I × `kernel_size`². None where it is no
+/// convolution, or has fewer output channels than a patch has values: a part of the directions would hide the others.
 ///
-/// They are the eigenvectors of the covariance of the patches, each followed by its negative, those of large eigenvalues first, over the root
-/// of the eigenvalue, as many as there are output channels; all are then scaled alike to a mean norm of 1.
+/// They are the eigenvectors of the covariance of the patches over the root of the eigenvalue, those of large eigenvalues first, and then their
+/// negatives, as many as there are output channels; all are scaled alike to a mean norm of 1.
 pub(crate) fn whitening_filters(graph: &Graph, images: &LabelledImages, normalizer: &Normalizer) -> Vec<f32> {
     let Some(Operation::Convolution(first)) = graph.nodes().first().map(|node| node.operation) else {
         return Vec::new();
     };
     let (channels, side) = (first.in_channels as usize, first.kernel_size as usize);
     let values = channels * side * side;
+    if (first.out_channels as usize) < values {
+        return Vec::new();
+    }
     let covariance = patch_covariance(images, normalizer, side, values);
     let (eigenvalues, vectors) = eigen(covariance, values);
     let mut order: Vec<usize> = (0..values).collect();
     order.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
-    let mut filters: Vec<Vec<f64>> = Vec::new();
-    for direction in order {
+    let filter_of = |direction: usize| -> Vec<f64> {
         let factor = 1.0 / (eigenvalues[direction].max(0.0) + LEAST_VARIANCE).sqrt();
-        let filter: Vec<f64> = (0..values).map(|row| factor * vectors[row * values + direction]).collect();
-        filters.push(filter.clone());
-        filters.push(filter.iter().map(|value| -value).collect());
-    }
+        (0..values).map(|row| factor * vectors[row * values + direction]).collect()
+    };
+    let mut filters: Vec<Vec<f64>> = order.into_iter().map(filter_of).collect();
+    let negatives: Vec<Vec<f64>> = filters.iter().map(|filter| filter.iter().map(|value| -value).collect()).collect();
+    filters.extend(negatives);
     filters.truncate(first.out_channels as usize);
     let norms: f64 = filters.iter().map(|filter| filter.iter().map(|value| value * value).sum::<f64>().sqrt()).sum();
     let scale = filters.len() as f64 / norms.max(f64::MIN_POSITIVE);
@@ -177,7 +180,7 @@ mod tests {
         let values = 2 * 3 * 3;
         assert_eq!(filters.len(), 2 * values * values, "each direction and its negative");
         let covariance = patch_covariance(&images, &normalizer, 3, values);
-        let filters: Vec<&[f32]> = filters.chunks_exact(values).step_by(2).collect();
+        let filters: Vec<&[f32]> = filters.chunks_exact(values).take(values).collect();
         let answer = |a: &[f32], b: &[f32]| -> f64 {
             let entry = |(i, j): (usize, usize)| f64::from(a[i]) * covariance[i * values + j] * f64::from(b[j]);
             (0..values).flat_map(|i| (0..values).map(move |j| (i, j))).map(entry).sum()
@@ -192,15 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn few_filters_are_those_of_the_most_variance_and_other_networks_have_none() {
+    fn all_directions_come_before_their_negatives_or_there_are_none() {
         let images = smooth_images(ImageShape { channels: 1, height: 6, width: 6 }, 100);
         let normalizer = Normalizer::fit(Preprocessing::Standardize, &images, 255);
         let input = MapShape::new(1, 6, 6);
         let of = |text: &str| whitening_filters(&graph(text, input), &images, &normalizer);
-        let (few, many) = (of("[C(4,3,1), GAP(3), SM(3)]"), of("[C(32,3,1), GAP(3), SM(3)]"));
-        assert_eq!((few.len(), many.len()), (4 * 9, 2 * 9 * 9));
-        let ratio = few[0] / many[0];
-        assert!(few.iter().zip(&many).all(|(few, many)| (few - ratio * many).abs() < 1e-5));
+        let (few, many) = (of("[C(9,3,1), GAP(3), SM(3)]"), of("[C(32,3,1), GAP(3), SM(3)]"));
+        assert_eq!((few.len(), many.len()), (9 * 9, 2 * 9 * 9));
+        assert!(many[..81].iter().zip(&many[81..]).all(|(filter, negative)| *filter == -negative));
+        assert!(few.iter().zip(&many).all(|(few, many)| (few - many).abs() < 1e-5));
+        assert!(of("[C(8,3,1), GAP(3), SM(3)]").is_empty(), "not all directions fit");
         assert!(of("[P(2,2), FC(8), SM(3)]").is_empty());
     }
 }
