@@ -1,4 +1,4 @@
-//! The kinds of layers that architectures are made of: each says in a file of its own all that there is to know of it ([`Kind`]).
+//! The kinds of layers that architectures are made of: each says in a file of its own all that there is to know of it (`Kind`).
 //!
 //! The registry below is the one place that lists them. From it come [`Layer`], [`LayerKind`], the parser of the notation, the settings of a
 //! space and the table of what may follow what.
