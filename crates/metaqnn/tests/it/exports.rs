@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{lines, metaqnn};
+use crate::program::{FEW_STEPS, lines, metaqnn};
 
 /// A study of two networks whose best was trained fully, all in seconds.
 pub(crate) fn finished(study: &Path) -> Value {
@@ -18,7 +18,7 @@ pub(crate) fn finished(study: &Path) -> Value {
         "final.training.epochs=2",
         "final.training.min_steps=0",
     ];
-    let settings = small.iter().flat_map(|setting| ["--set", setting]);
+    let settings = small.iter().chain(&FEW_STEPS).flat_map(|setting| ["--set", setting]);
     lines(&metaqnn(&arguments.into_iter().chain(settings).collect::<Vec<_>>())).pop().unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 
 use crate::own_data::{metaqnn_in, write_table};
-use crate::program::lines;
+use crate::program::{FEW_STEPS, lines};
 
 /// Writes a file, and the folders above it.
 pub(super) fn write(path: PathBuf, bytes: impl AsRef<[u8]>) {
@@ -69,13 +69,17 @@ static FINISHED: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     write_table(&folder.path().join("shades.csv"), 80);
     let small = [
+        // Networks that end in SM, in place of which something else can be written.
+        "search.first_networks=[]",
+        "space.follows.C=[\"C\", \"P\", \"FC\"]",
+        "space.follows.P=[\"C\", \"FC\", \"SM\"]",
         "limits.mflops=2",
         "training.epochs=1",
         "training.min_steps=0",
         "final.training.epochs=1",
         "final.training.min_steps=0",
     ];
-    let settings = small.iter().flat_map(|setting| ["--set", setting]);
+    let settings = small.iter().chain(&FEW_STEPS).flat_map(|setting| ["--set", setting]);
     let search =
         ["search", "shades.csv", "--models", "2", "--workers", "1", "--seed", "3", "--study", "shades.study", "--json"];
     lines(&metaqnn_in(folder.path(), &search.into_iter().chain(settings).collect::<Vec<_>>()));
