@@ -13,13 +13,15 @@ pub struct Muon {
     pub iterations: u32,
     /// The norm that the matrix has before each step.
     pub norm: f32,
+    /// Its singular values: the lesser of rows and columns that are not only stored.
+    pub rank: usize,
 }
 
 /// Coefficients of the quintic a·x + b·x³ + c·x⁵ that brings singular values near 1 in few iterations (Jordan et al., 2024).
 const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
 
-/// Added to the norm of a gradient, which may be 0.
-const LEAST_NORM: f32 = 1e-12;
+/// Added to the norm of a gradient: one that is nothing but rounding must not become a step.
+const LEAST_NORM: f32 = 1e-7;
 
 /// What is computed on the way; of use for matrices of any size.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ pub struct MuonWorkspace {
 /// One step for a matrix of so many columns.
 ///
 /// velocity ← momentum · velocity + gradient, and weights ← weights · norm / ‖weights‖ − learning rate · norm · U / √r, where U is the
-/// gradient looked ahead, with its singular values brought near 1, and r the number of these.
+/// gradient looked ahead, with its singular values brought near 1, and r the rank.
 ///
 /// # Panics
 ///
@@ -48,7 +50,6 @@ pub fn muon_step(
     workspace: &mut MuonWorkspace,
 ) {
     assert!(gradient.len() == weights.len() && velocity.len() == weights.len(), "lengths differ");
-    let rows = weights.len() / columns;
     let ahead = &mut workspace.ahead;
     ahead.clear();
     for (velocity, gradient) in velocity.iter_mut().zip(gradient) {
@@ -59,7 +60,7 @@ pub fn muon_step(
     ahead.iter_mut().for_each(|value| *value *= scale);
     let direction = workspace.orthogonalized(columns, muon.iterations);
     let keep = muon.norm / (norm(weights) + LEAST_NORM);
-    let rate = muon.learning_rate * muon.norm / (rows.min(columns) as f32).sqrt();
+    let rate = muon.learning_rate * muon.norm / (muon.rank as f32).sqrt();
     for (weight, direction) in weights.iter_mut().zip(direction) {
         *weight = keep * *weight - rate * direction;
     }
@@ -165,8 +166,7 @@ mod tests {
             x = x.iter().zip(once.iter().zip(&twice)).map(|(x, (once, twice))| a * x + b * once + c * twice).collect();
         }
         let (keep, all) = (f64::from(muon.norm) / norm(&weights), f64::from(muon.norm));
-        let values = (weights.len() / columns).min(columns) as f64;
-        let rate = f64::from(muon.learning_rate) * all / values.sqrt();
+        let rate = f64::from(muon.learning_rate) * all / (muon.rank as f64).sqrt();
         weights.iter().zip(&x).map(|(weight, x)| keep * weight - rate * x).collect()
     }
 
@@ -174,7 +174,8 @@ mod tests {
     fn a_step_follows_its_formulas() {
         for (rows, columns) in [(27, 16), (16, 16), (9, 32), (200, 48), (300, 144)] {
             let n = rows * columns;
-            let muon = Muon { learning_rate: 0.1, momentum: 0.6, iterations: 5, norm: 3.0 };
+            let rank = rows.min(columns);
+            let muon = Muon { learning_rate: 0.1, momentum: 0.6, iterations: 5, norm: 3.0, rank };
             let (mut weights, gradient, mut velocity) = (numbers(n, 1), numbers(n, 2), numbers(n, 3));
             let wanted = expected(muon, columns, &weights, &gradient, &velocity);
             let moved: Vec<f32> = velocity.iter().zip(&gradient).map(|(v, g)| 0.6 * v + g).collect();
@@ -197,7 +198,7 @@ mod tests {
             .collect();
         let (mut weights, mut velocity) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
         weights[0] = 1.0;
-        let muon = Muon { learning_rate: 1.0, momentum: 0.0, iterations: 8, norm: 4.0 };
+        let muon = Muon { learning_rate: 1.0, momentum: 0.0, iterations: 8, norm: 4.0, rank: 16 };
         muon_step(muon, columns, &mut weights, &gradient, &mut velocity, &mut MuonWorkspace::default());
         weights[0] -= 4.0;
         for column in 0..columns {
@@ -209,7 +210,7 @@ mod tests {
     #[test]
     fn a_gradient_of_zero_moves_nothing_but_the_norm() {
         let (mut weights, mut velocity) = (vec![0.5; 64], vec![0.0; 64]);
-        let muon = Muon { learning_rate: 1.0, momentum: 0.9, iterations: 3, norm: 2.0 };
+        let muon = Muon { learning_rate: 1.0, momentum: 0.9, iterations: 3, norm: 2.0, rank: 8 };
         muon_step(muon, 8, &mut weights, &[0.0; 64], &mut velocity, &mut MuonWorkspace::default());
         assert!(weights.iter().all(|weight| (weight - 0.25).abs() < 1e-6), "{weights:?}");
     }

@@ -11,8 +11,8 @@ use crate::weights::glorot_norm;
 /// Coefficients as in [`metaqnn_kernels::muon`].
 const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
 
-/// Added to the norm of a gradient, which may be 0.
-const LEAST_NORM: f32 = 1e-12;
+/// Added to the norm of a gradient, as there.
+const LEAST_NORM: f32 = 1e-7;
 
 /// Steps of orthogonalized momentum.
 #[derive(Clone)]

@@ -68,11 +68,12 @@ impl CpuOptimizer {
                     let (means, squares) = (&mut self.means[others.clone()], &mut self.squares[others.clone()]);
                     adam_step(adam, &mut parameters[others.clone()], &gradient[others], means, squares);
                 }
-                let muon = |norm: f32| Muon {
+                let muon = |norm: f32, rank: usize| Muon {
                     learning_rate: (rate * learning_rate) as f32,
                     momentum: momentum as f32,
                     iterations,
                     norm,
+                    rank,
                 };
                 self.step_matrices(muon, parameters, gradient);
             }
@@ -87,21 +88,26 @@ impl CpuOptimizer {
     }
 
     /// A step of Muon for each matrix, on as many threads as there are.
-    fn step_matrices(&mut self, muon: impl Fn(f32) -> Muon + Sync, parameters: &mut [f32], gradient: &[f32]) {
+    fn step_matrices(&mut self, muon: impl Fn(f32, usize) -> Muon + Sync, parameters: &mut [f32], gradient: &[f32]) {
         let (mut parameters, mut means, mut taken) = (parameters, &mut *self.means, 0);
         let mut parts = Vec::with_capacity(self.matrices.len());
-        for (Matrix { range, columns, norm }, workspace) in &mut self.matrices {
+        for (Matrix { range, columns, norm, rank }, workspace) in &mut self.matrices {
             let local = range.start - taken..range.end - taken;
             let (before, after) = parameters.split_at_mut(local.end);
             let (means_before, means_after) = means.split_at_mut(local.end);
             let (weights, velocity) = (&mut before[local.start..], &mut means_before[local.start..]);
-            parts.push((*columns, *norm, weights, velocity, &gradient[range.clone()], workspace));
+            parts.push(((*columns, *norm, *rank), weights, velocity, &gradient[range.clone()], workspace));
             (parameters, means, taken) = (after, means_after, range.end);
         }
-        let step =
-            |(columns, norm, weights, velocity, gradient, workspace): (_, _, &mut [f32], &mut [f32], &[f32], _)| {
-                muon_step(muon(norm), columns, weights, gradient, velocity, workspace);
-            };
+        let step = |((columns, norm, rank), weights, velocity, gradient, workspace): (
+            _,
+            &mut [f32],
+            &mut [f32],
+            &[f32],
+            _,
+        )| {
+            muon_step(muon(norm, rank), columns, weights, gradient, velocity, workspace);
+        };
         if rayon::current_num_threads() == 1 {
             parts.into_iter().for_each(step);
         } else {

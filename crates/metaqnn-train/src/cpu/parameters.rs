@@ -68,6 +68,8 @@ pub(super) struct Matrix {
     pub(super) columns: usize,
     /// The expected Frobenius norm of fresh weights (Glorot and Bengio, 2010).
     pub(super) norm: f32,
+    /// The lesser of inputs and outputs, without those that are only stored.
+    pub(super) rank: usize,
 }
 
 /// The parameters, in the order of the layers.
@@ -102,23 +104,21 @@ impl Parameters {
 
     /// The weights of all convolutions and linear layers but the last.
     pub(super) fn matrices(&self) -> Vec<Matrix> {
-        let mut matrices: Vec<Matrix> = self
-            .entries
-            .iter()
-            .filter_map(|entry| {
-                let range = entry.range.clone();
-                match entry.layout {
-                    Layout::Convolution { inputs, outputs, stored_outputs, .. } => {
-                        Some(Matrix { range, columns: stored_outputs, norm: glorot_norm(inputs, outputs) })
-                    }
-                    Layout::Linear { channels, input, outputs, stored_outputs } => {
-                        let inputs = channels * input.positions();
-                        Some(Matrix { range, columns: stored_outputs, norm: glorot_norm(inputs, outputs) })
-                    }
-                    Layout::Vector { .. } => None,
+        let matrix = |entry: &Entry| {
+            let (columns, inputs, window, outputs) = match entry.layout {
+                Layout::Convolution { kernel_size, inputs, outputs, stored_outputs, .. } => {
+                    (stored_outputs, inputs, kernel_size * kernel_size * inputs, outputs)
                 }
-            })
-            .collect();
+                Layout::Linear { channels, input, outputs, stored_outputs } => {
+                    let inputs = channels * input.positions();
+                    (stored_outputs, inputs, inputs, outputs)
+                }
+                Layout::Vector { .. } => return None,
+            };
+            let (norm, rank) = (glorot_norm(inputs, outputs), outputs.min(window));
+            Some(Matrix { range: entry.range.clone(), columns, norm, rank })
+        };
+        let mut matrices: Vec<Matrix> = self.entries.iter().filter_map(matrix).collect();
         matrices.pop();
         matrices
     }
