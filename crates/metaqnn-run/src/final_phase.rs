@@ -92,7 +92,7 @@ impl<S: Storage, X: StartExecutor> Run<'_, S, X> {
         }))
     }
 
-    /// The candidate that [`best_candidate`] takes once all are trained for the same time; the first one where all fail.
+    /// The candidate that [`best_candidate`] takes once all are trained for as many passes; the first one where all fail.
     fn best_candidate<'c>(
         &mut self,
         candidates: &[&'c StoredTrial],
@@ -131,21 +131,30 @@ impl<S: Storage, X: StartExecutor> Run<'_, S, X> {
         Ok(candidates.iter().all(|candidate| is_stored(candidate.record.trial)))
     }
 
-    /// Trains all candidates for the same time, one a place; false after an interruption. Those that an earlier run has trained for
+    /// Trains all candidates for as many passes, one a place; false after an interruption. Those that an earlier run has trained for
     /// as long are not trained again.
+    ///
+    /// The final training makes so many passes with each that what tells is what a network gains from a pass, not how soon it makes one: for the
+    /// same time the smallest would be the best here and not there.
     fn train_candidates(&mut self, candidates: &[&StoredTrial], observer: &mut dyn Observer) -> Result<bool, RunError> {
         let share = self.share_of_candidates(candidates.len());
         let places = self.plan.places.min(candidates.len());
-        let length = match self.clock.seconds_left() {
-            Some(left) => {
-                CandidateLength::Seconds(self.candidate_seconds(left, share, candidates.len().div_ceil(places)))
+        let seconds = self.clock.seconds_left().map(|left| {
+            let pass_seconds: Vec<f64> = candidates.iter().map(|candidate| pass_seconds(candidate)).collect();
+            let rounds = candidates.len().div_ceil(places);
+            shared_seconds(&pass_seconds, places, self.candidate_seconds(left, share, rounds) * rounds as f64)
+        });
+        let length_of = |trial: TrialNumber| match &seconds {
+            Some(seconds) => {
+                let place = candidates.iter().position(|candidate| candidate.record.trial == trial);
+                CandidateLength::Seconds(place.map_or(0.0, |place| seconds[place]))
             }
             None => CandidateLength::ShareOfEpochs(share),
         };
         let stored = self.surroundings.storage.candidates().map_err(RunError::storage)?;
         let was_trained = |candidate: &&&StoredTrial| {
             let record = stored.iter().find(|record| record.trial == candidate.record.trial);
-            record.is_some_and(|record| match length {
+            record.is_some_and(|record| match length_of(record.trial) {
                 CandidateLength::Seconds(seconds) => {
                     record.valid_accuracy.is_none() || record.train_seconds >= SAME_TIME * seconds
                 }
@@ -157,13 +166,15 @@ impl<S: Storage, X: StartExecutor> Run<'_, S, X> {
             many => Notice::ChoosingAmong(many),
         });
         let checkpoints = self.surroundings.checkpoints;
-        let job = |candidate: &&StoredTrial| Job::Candidate(candidate_job(checkpoints, candidate, length));
+        let job = |candidate: &&StoredTrial| {
+            Job::Candidate(candidate_job(checkpoints, candidate, length_of(candidate.record.trial)))
+        };
         let jobs = candidates.iter().filter(|candidate| !was_trained(candidate)).map(job).collect();
         let executor = self.surroundings.start(places, self.plan.settings.search.threads)?;
         Ok(self.work(jobs, executor, Phase::Choosing, observer)?.is_some())
     }
 
-    /// Seconds for which each candidate is trained, one after another in so many `rounds`, when so many seconds are `left`: the same
+    /// Seconds for which a candidate is trained in the mean, one after another in so many `rounds`, when so many seconds are `left`: the same
     /// whether the phase begins or goes on after a kill. Where the search took too long, no more than half of what is left.
     fn candidate_seconds(&self, left: f64, share: f64, rounds: usize) -> f64 {
         let settings = &self.plan.settings;
@@ -206,9 +217,45 @@ impl<S: Storage, X: StartExecutor> Run<'_, S, X> {
     }
 }
 
+/// Seconds that a pass over the images took in a trial.
+fn pass_seconds(stored: &StoredTrial) -> f64 {
+    let evaluation = &stored.record.evaluation;
+    evaluation.train_seconds / f64::from(evaluation.epochs.max(1))
+}
+
+/// The seconds of each of several trainings that are as many passes long, begun in this order on so many places, so that all are over after
+/// `all` seconds. Where nothing is known of a pass, they are the same.
+fn shared_seconds(pass_seconds: &[f64], places: usize, all: f64) -> Vec<f64> {
+    let known = pass_seconds.iter().all(|seconds| seconds.is_finite() && *seconds > 0.0);
+    let weights = if known { pass_seconds.to_vec() } else { vec![1.0; pass_seconds.len()] };
+    let mut busy_until = vec![0.0_f64; places.max(1)];
+    for weight in &weights {
+        if let Some(next) = busy_until.iter_mut().min_by(|a, b| a.total_cmp(b)) {
+            *next += weight;
+        }
+    }
+    let end = busy_until.into_iter().fold(0.0, f64::max);
+    weights.into_iter().map(|weight| if end > 0.0 { all * weight / end } else { 0.0 }).collect()
+}
+
 /// What decides whether a stored trial becomes a candidate; `None` where it did not learn.
 fn network(stored: &StoredTrial) -> Option<FinishedNetwork> {
     let record = &stored.record;
     let valid_accuracy = record.evaluation.outcome.valid_accuracy()?.value();
     Some(FinishedNetwork { trial: record.trial, valid_accuracy, flops: record.flops })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_share_the_time_by_what_a_pass_takes() {
+        assert_eq!(shared_seconds(&[1.0, 3.0, 1.0], 1, 50.0), [10.0, 30.0, 10.0]);
+        // On two places the second is busy from the begin to the end.
+        assert_eq!(shared_seconds(&[1.0, 4.0, 1.0, 1.0], 2, 40.0), [10.0, 40.0, 10.0, 10.0]);
+        assert_eq!(shared_seconds(&[2.0], 3, 9.0), [9.0]);
+        assert_eq!(shared_seconds(&[0.0, 5.0], 1, 8.0), [4.0, 4.0], "of one no pass is known");
+        assert_eq!(shared_seconds(&[], 2, 8.0), [] as [f64; 0]);
+    }
 }

@@ -38,20 +38,27 @@ fn search_and_final_phase_share_the_budget() {
     let jobs = world.trained();
     assert_eq!(trials(&study), jobs.iter().filter(|job| matches!(job, Job::Trial(_))).count());
     // Of the other half the candidates have a fifth, start of the workers included, the network chosen among them the rest.
-    let candidates: Vec<f64> = jobs
+    // They share it by what a pass over the images takes with each.
+    let candidates: Vec<(f64, f64)> = jobs
         .iter()
         .filter_map(|job| match job {
-            Job::Candidate(job) => Some(job.length),
+            Job::Candidate(job) => Some(job),
             _ => None,
         })
-        .map(|length| match length {
-            CandidateLength::Seconds(seconds) => seconds,
+        .map(|job| match job.length {
+            CandidateLength::Seconds(seconds) => {
+                let evaluation = study.trial(job.trial).unwrap().unwrap().record.evaluation;
+                (seconds, evaluation.train_seconds / f64::from(evaluation.epochs))
+            }
             other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(candidates.len(), 3);
-    assert!(candidates.iter().all(|seconds| *seconds == candidates[0]), "{candidates:?}");
-    assert!((17.0..=22.0).contains(&candidates[0]), "{candidates:?}");
+    let mean = candidates.iter().map(|(seconds, _)| seconds).sum::<f64>() / 3.0;
+    assert!((17.0..=22.0).contains(&mean), "{candidates:?}");
+    let passes: Vec<f64> = candidates.iter().map(|(seconds, pass)| seconds / pass).collect();
+    assert!(passes.iter().all(|passes_of| (passes_of / passes[0] - 1.0).abs() < 1e-9), "{candidates:?}");
+    assert!(candidates.iter().any(|(_, pass)| *pass != candidates[0].1), "passes of the same length show nothing");
     let Some(Job::Final(last)) = jobs.last() else { panic!("{:?}", jobs.last()) };
     assert!(last.time_limit_seconds.is_some_and(|seconds| (210.0..=240.0).contains(&seconds)), "{last:?}");
 }
