@@ -18,10 +18,10 @@ pub struct Muon {
 }
 
 /// Coefficients of the quintic a·x + b·x³ + c·x⁵ that brings singular values near 1 in few iterations (Jordan et al., 2024).
-const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
+pub const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
 
 /// Added to the norm of a gradient: one that is nothing but rounding must not become a step.
-const LEAST_NORM: f32 = 1e-7;
+pub const LEAST_NORM: f32 = 1e-7;
 
 /// What is computed on the way; of use for matrices of any size.
 #[derive(Debug, Default)]

@@ -5,14 +5,9 @@
 use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
 use burn::optim::{LearningRate, Optimizer};
 use burn::tensor::{Device, Tensor};
+use metaqnn_kernels::muon::{LEAST_NORM, QUINTIC};
 
 use crate::weights::glorot_norm;
-
-/// Coefficients as in [`metaqnn_kernels::muon`].
-const QUINTIC: [f32; 3] = [3.4445, -4.7750, 2.0315];
-
-/// Added to the norm of a gradient, as there.
-const LEAST_NORM: f32 = 1e-7;
 
 /// Steps of orthogonalized momentum.
 #[derive(Clone)]
